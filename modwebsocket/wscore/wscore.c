@@ -1,0 +1,475 @@
+#include "wscore.h"
+#include "utf8_table.h"
+
+// Payloads are read and written by aligned words.  ESP8266 code cannot read flash in any other
+// way: there the compiler (-mforce-l32) makes seven instructions of each byte that is read.
+typedef uint32_t __attribute__((may_alias)) word_t;
+
+// Little-endian processors see a wire word as it is; others go byte by byte.
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define WORDS (1)
+#else
+#define WORDS (0)
+#endif
+
+// 64-bit hosts have vectors and no alignment to mind.
+#if defined(__x86_64__) || defined(__aarch64__)
+#define WIDE (1)
+typedef uint32_t __attribute__((vector_size(16), aligned(1), may_alias)) wide_t;
+#else
+#define WIDE (0)
+#endif
+
+#define IS_ALIGNED(p) (((uintptr_t)(p) & 3) == 0)
+
+// Every byte of a word that is not ASCII.
+#define NOT_ASCII (0x80808080)
+
+#define FIN_BIT (0x80)
+#define MASK_BIT (0x8000) // of a header's first word
+
+// Values of ws_decoder_t.state; below are counts of header bytes, errors are negative.
+#define STATE_CLOSED (WS_HEADER_MAX + 1)
+
+#define ERROR_PROTOCOL (-1002)
+#define ERROR_TEXT (-1007)
+#define ERROR_TOO_BIG (-1009)
+
+static inline uint32_t rotl(uint32_t x, unsigned n) {
+    return x << n | x >> (32 - n);
+}
+
+static inline uint32_t get_be32(uint32_t le) {
+    return le << 24 | (le & 0xff00) << 8 | (le >> 8 & 0xff00) | le >> 24;
+}
+
+// Header -----------------------------------------------------------------------------------
+
+WS_CODE void ws_decoder_init(ws_decoder_t *d, int role, uint32_t max_message_len) {
+    *d = (ws_decoder_t) {
+        .mask_bit = role == WS_SERVER ? MASK_BIT : 0,
+        .max_message_len = max_message_len,
+    };
+}
+
+// Checks as much of a header as its first `have` bytes in h[0..3] tell.  Returns the length of
+// the header, to be asked again with that many, or an error.  Knows all when have suffices.
+WS_CODE static int read_header(ws_decoder_t *d, const word_t *h, size_t have) {
+    uint32_t w = h[0];
+    uint32_t opcode = w & 0x7f; // with the RSV bits, which belong to extensions (§5.2)
+    uint32_t control = opcode > WS_BINARY;
+    if (control) {
+        if ((w & 0xff) - (FIN_BIT | WS_CLOSE) > WS_PONG - WS_CLOSE) {
+            return ERROR_PROTOCOL;
+        }
+    } else if ((opcode == WS_CONTINUATION) != (d->message_opcode != 0)) {
+        return ERROR_PROTOCOL;
+    }
+    if (have < 2) {
+        return 2;
+    }
+    if ((w & MASK_BIT) != d->mask_bit) {
+        return ERROR_PROTOCOL;
+    }
+    size_t need = 2 + (w & MASK_BIT) / (MASK_BIT / 4);
+    uint32_t len = w >> 8 & 0x7f;
+    uint32_t key = w >> 16 | h[1] << 16;
+    if (len > WS_CONTROL_MAX) {
+        if (control) {
+            return ERROR_PROTOCOL;
+        }
+        if (len == 126) {
+            need += 2;
+            if (have < 4) {
+                return (int)need;
+            }
+            len = (w >> 8 & 0xff00) | w >> 24;
+            if (len < 126) {
+                return ERROR_PROTOCOL;
+            }
+            key = h[1];
+        } else {
+            need += 8;
+            if (have > 2 && (w >> 16 & 0x80) != 0) {
+                return ERROR_PROTOCOL;
+            }
+            if (have < 10) {
+                return (int)need;
+            }
+            if ((w >> 16 | (h[1] & 0xffff)) != 0) {
+                return ERROR_TOO_BIG;
+            }
+            len = get_be32(h[1] >> 16 | h[2] << 16);
+            if (len < 0x10000) {
+                return ERROR_PROTOCOL;
+            }
+            key = h[2] >> 16 | h[3] << 16;
+        }
+    }
+    uint32_t before = opcode == WS_CONTINUATION ? d->message_len : 0;
+    if (!control && len > d->max_message_len - before) {
+        return ERROR_TOO_BIG;
+    }
+    if (have < need) {
+        return (int)need;
+    }
+
+    d->frame_len = len;
+    d->frame_left = len;
+    d->key = d->mask_bit != 0 ? key : 0;
+    d->fin = w >> 7 & 1;
+    d->first = opcode != WS_CONTINUATION;
+    if (!control) {
+        d->message_len = before + len;
+        if (opcode == WS_CONTINUATION) {
+            opcode = d->message_opcode;
+        }
+        d->message_opcode = d->fin ? 0 : opcode;
+    } else if (opcode == WS_CLOSE) {
+        d->close_code = len == 0 ? WS_NO_STATUS : 0;
+        d->text_state = WS_UTF8_ACCEPT; // now of the reason: no text can follow
+    }
+    d->opcode = opcode;
+    d->state = 0;
+    return (int)need;
+}
+
+WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, size_t *used) {
+    int need;
+    if (WORDS && d->state == 0 && len >= sizeof(d->head) && IS_ALIGNED(data)) {
+        need = read_header(d, (const word_t *)data, len);
+        if (need > 0) {
+            *used = (size_t)need;
+            return WS_DONE;
+        }
+        d->state = need;
+    }
+    *used = len;
+    if (d->state < 0) {
+        return d->state;
+    }
+    if (d->state == STATE_CLOSED) {
+        return WS_MORE;
+    }
+
+    uint8_t *head = (uint8_t *)d->head;
+    size_t have = (size_t)d->state;
+    size_t pos = 0;
+    need = have < 2 ? 2 : read_header(d, d->head, have);
+    while (pos < len) {
+        do {
+            head[have++] = data[pos++];
+        } while (have < (size_t)need && pos < len);
+        need = read_header(d, d->head, have);
+        if (need < 0) {
+            d->state = need;
+            return need;
+        }
+        if (have == (size_t)need) {
+            *used = pos;
+            return WS_DONE;
+        }
+    }
+    d->state = (int)have;
+    return WS_MORE;
+}
+
+WS_CODE size_t ws_encode_header(uint8_t *out, int first, uint32_t payload_len,
+    const uint32_t *key) {
+    uint8_t *p = out;
+    unsigned mask = key != NULL ? 0x80 : 0;
+    *p++ = (uint8_t)first;
+    if (payload_len < 126) {
+        *p++ = (uint8_t)(mask | payload_len);
+    } else {
+        if (payload_len < 0x10000) {
+            *p++ = (uint8_t)(mask | 126);
+        } else {
+            *p++ = (uint8_t)(mask | 127);
+            *p++ = 0;
+            *p++ = 0;
+            *p++ = 0;
+            *p++ = 0;
+            *p++ = (uint8_t)(payload_len >> 24);
+            *p++ = (uint8_t)(payload_len >> 16);
+        }
+        *p++ = (uint8_t)(payload_len >> 8);
+        *p++ = (uint8_t)payload_len;
+    }
+    if (key != NULL) {
+        uint32_t k = *key;
+        *p++ = (uint8_t)k;
+        *p++ = (uint8_t)(k >> 8);
+        *p++ = (uint8_t)(k >> 16);
+        *p++ = (uint8_t)(k >> 24);
+    }
+    return (size_t)(p - out);
+}
+
+// Payload ----------------------------------------------------------------------------------
+
+WS_CODE int ws_close_code_valid(uint32_t code) {
+    return code - 3000 < 2000 || (code - 1000 < 15 && (0x7f8f >> (code - 1000) & 1) != 0);
+}
+
+// Takes the code at the start of a close frame's payload; returns how many bytes, or an error.
+WS_CODE static int read_close_code(ws_decoder_t *d, const uint8_t *data, size_t len) {
+    size_t pos = d->frame_len - d->frame_left;
+    int taken = 0;
+    if (d->frame_len == 1) {
+        return ERROR_PROTOCOL;
+    }
+    for (; pos < 2 && len > 0; pos++, len--) {
+        d->close_code = d->close_code << 8 | data[taken++];
+        if (pos == 1 && !ws_close_code_valid(d->close_code)) {
+            return ERROR_PROTOCOL;
+        }
+    }
+    return taken;
+}
+
+WS_CODE int ws_decode_payload(ws_decoder_t *d, uint8_t *data, size_t len) {
+    if (d->state < 0) {
+        return d->state;
+    }
+    if (d->key != 0) {
+        ws_mask(data, data, len, d->key, d->frame_len - d->frame_left);
+    }
+    uint32_t left = d->frame_left - (uint32_t)len;
+    if (d->opcode == WS_CLOSE) {
+        int taken = read_close_code(d, data, len);
+        if (taken < 0) {
+            d->state = taken;
+            return taken;
+        }
+        data += taken;
+        len -= (size_t)taken;
+        if (left == 0) {
+            d->state = STATE_CLOSED;
+        }
+    }
+    d->frame_left = left;
+    if (d->opcode == WS_TEXT || d->opcode == WS_CLOSE) {
+        uint32_t state = ws_utf8(d->text_state, data, len);
+        d->text_state = state;
+        if (ws_utf8_rejects(state) || (left == 0 && d->fin && state != WS_UTF8_ACCEPT)) {
+            d->state = ERROR_TEXT;
+            return ERROR_TEXT;
+        }
+    }
+    return left == 0 ? WS_DONE : WS_MORE;
+}
+
+// Masking ----------------------------------------------------------------------------------
+
+WS_CODE void ws_mask(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key,
+    uint32_t offset) {
+    uint8_t *end = dst + len;
+    unsigned turn = (offset & 3) * 8;
+    key = key >> turn | key << (-turn & 31);
+
+    #if WIDE
+    wide_t keys = {key, key, key, key};
+    for (; end - dst >= 64; dst += 64, src += 64) {
+        wide_t *d = (wide_t *)dst;
+        const wide_t *s = (const wide_t *)src;
+        d[0] = s[0] ^ keys;
+        d[1] = s[1] ^ keys;
+        d[2] = s[2] ^ keys;
+        d[3] = s[3] ^ keys;
+    }
+    for (; end - dst >= 16; dst += 16, src += 16) {
+        *(wide_t *)dst = *(const wide_t *)src ^ keys;
+    }
+    #else
+    if (WORDS && len >= 8) {
+        while (!IS_ALIGNED(dst)) {
+            *dst++ = (uint8_t)(*src++ ^ key);
+            key = rotl(key, 24);
+        }
+        word_t *d = (word_t *)dst;
+        word_t *d_end = (word_t *)(dst + ((size_t)(end - dst) & ~(size_t)3));
+        if (IS_ALIGNED(src)) {
+            const word_t *s = (const word_t *)src;
+            while (d_end - d >= 4) {
+                word_t a = s[0];
+                word_t b = s[1];
+                word_t c = s[2];
+                word_t e = s[3];
+                d[0] = a ^ key;
+                d[1] = b ^ key;
+                d[2] = c ^ key;
+                d[3] = e ^ key;
+                s += 4;
+                d += 4;
+            }
+            while (d != d_end) {
+                *d++ = *s++ ^ key;
+            }
+            src = (const uint8_t *)s;
+        } else {
+            // Only words that lie in src as a whole may be read: the last one is left out.
+            unsigned ahead = -(unsigned)(uintptr_t)src & 3; // bytes before the next word of src
+            unsigned shift = ahead * 8;
+            uint32_t carry = 0;
+            for (unsigned i = 0; i < shift; i += 8) {
+                carry |= (uint32_t)*src++ << i;
+            }
+            const word_t *s = (const word_t *)src;
+            d_end--;
+            while (d < d_end) {
+                uint32_t w = *s++;
+                *d++ = (carry | w << shift) ^ key;
+                carry = w >> (32 - shift);
+            }
+            src = (const uint8_t *)s - ahead;
+        }
+        dst = (uint8_t *)d;
+    }
+    #endif
+    for (; dst != end; key = rotl(key, 24)) {
+        *dst++ = (uint8_t)(*src++ ^ key);
+    }
+}
+
+// UTF-8 ------------------------------------------------------------------------------------
+
+// The processor's shift takes the low five bits of the state; the others are left over.
+static inline uint32_t utf8_step(uint32_t state, uint32_t byte) {
+    return utf8_table[byte] >> (state & 31);
+}
+
+WS_CODE uint32_t ws_utf8(uint32_t state, const uint8_t *data, size_t len) {
+    const uint8_t *end = data + len;
+    state ^= UTF8_ACCEPT;
+    if (WORDS && len >= 4) {
+        while (!IS_ALIGNED(data)) {
+            state = utf8_step(state, *data++);
+        }
+        const word_t *w = (const word_t *)data;
+        const word_t *w_end = (const word_t *)(data + ((size_t)(end - data) & ~(size_t)3));
+        while (w != w_end) {
+            uint32_t x = *w++;
+            if ((x & NOT_ASCII) == 0 && (state & 31) == UTF8_ACCEPT) {
+                while (w_end - w >= 2 && ((w[0] | w[1]) & NOT_ASCII) == 0) {
+                    w += 2;
+                }
+                continue;
+            }
+            state = utf8_step(state, x & 0xff);
+            state = utf8_step(state, x >> 8 & 0xff);
+            state = utf8_step(state, x >> 16 & 0xff);
+            state = utf8_step(state, x >> 24);
+        }
+        data = (const uint8_t *)w;
+    }
+    while (data != end) {
+        state = utf8_step(state, *data++);
+    }
+    return (state & 31) ^ UTF8_ACCEPT;
+}
+
+WS_CODE int ws_utf8_rejects(uint32_t state) {
+    return state == (UTF8_REJECT ^ UTF8_ACCEPT);
+}
+
+// SHA-1 ------------------------------------------------------------------------------------
+
+#define SHA1_INIT {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0}
+
+// One block (RFC 3174 §6.1), in w[0..15]; the rest of w is ours.
+WS_CODE static void sha1_block(uint32_t h[5], uint32_t w[80]) {
+    for (uint32_t *p = w + 16; p != w + 80; p++) {
+        p[0] = rotl(p[-3] ^ p[-8] ^ p[-14] ^ p[-16], 1);
+    }
+    uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
+
+    #define ROUNDS(from, f, k) \
+    for (const uint32_t *p = w + (from); p != w + (from) + 20; p++) { \
+        uint32_t t = rotl(a, 5) + (f) + e + (k) + *p; \
+        e = d; \
+        d = c; \
+        c = rotl(b, 30); \
+        b = a; \
+        a = t; \
+    }
+    ROUNDS(0, ((c ^ d) & b) ^ d, 0x5a827999)
+    ROUNDS(20, b ^ c ^ d, 0x6ed9eba1)
+    ROUNDS(40, ((b | c) & d) | (b & c), 0x8f1bbcdc)
+    ROUNDS(60, b ^ c ^ d, 0xca62c1d6)
+    #undef ROUNDS
+
+    h[0] += a;
+    h[1] += b;
+    h[2] += c;
+    h[3] += d;
+    h[4] += e;
+}
+
+WS_CODE void ws_accept_key(uint8_t accept[28], const uint8_t *key, size_t key_len) {
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    static const char base64[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint32_t h[6] = SHA1_INIT; // one word more, for the last digit
+    uint32_t w[80];
+    size_t len = key_len + sizeof(guid) - 1;
+    size_t padded_len = (len + 8 + 64) & ~(size_t)63;
+    for (size_t i = 0; i < padded_len; i++) {
+        uint32_t byte = 0;
+        if (i < key_len) {
+            byte = key[i];
+        } else if (i < len) {
+            byte = (uint8_t)guid[i - key_len];
+        } else if (i == len) {
+            byte = 0x80;
+        }
+        uint32_t *p = &w[i / 4 & 15];
+        *p = *p << 8 | byte;
+        if ((i & 63) == 63) {
+            if (i + 1 == padded_len) {
+                w[15] = (uint32_t)len * 8;
+            }
+            sha1_block(h, w);
+        }
+    }
+    for (unsigned i = 0, bit = 0; i < 27; i++, bit += 6) {
+        unsigned shift = bit & 31;
+        uint32_t x = h[bit / 32] << shift;
+        if (shift > 26) {
+            x |= h[bit / 32 + 1] >> (32 - shift);
+        }
+        accept[i] = (uint8_t)base64[x >> 26];
+    }
+    accept[27] = '=';
+}
+
+WS_CODE void ws_random_init(ws_random_t *r, const uint8_t seed[20]) {
+    *r = (ws_random_t) {0};
+    for (unsigned i = 0; i < 20; i++) {
+        r->seed[i / 4] = r->seed[i / 4] << 8 | seed[i];
+    }
+}
+
+WS_CODE static void random_refill(ws_random_t *r) {
+    static const uint32_t init[5] = SHA1_INIT;
+    uint32_t w[80];
+    for (unsigned i = 0; i < 5; i++) {
+        w[i] = r->seed[i];
+        r->out[i] = init[i];
+    }
+    w[5] = r->counter++;
+    w[6] = 0x80000000;
+    for (unsigned i = 7; i < 15; i++) {
+        w[i] = 0;
+    }
+    w[15] = 24 * 8;
+    sha1_block(r->out, w);
+    r->left = 5;
+}
+
+WS_CODE uint32_t ws_random(ws_random_t *r) {
+    if (r->left == 0) {
+        random_refill(r);
+    }
+    return r->out[--r->left];
+}
