@@ -1,0 +1,111 @@
+# The only entry point: `make help`.  Outputs go to build/, sources and wheels to the cache.
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modwebsocket
+RELEASE := $(shell sed -n 's/^version=//p' tools/sources.sh)
+MPY := $(abspath $(or $(MICROPYTHON_DIR),$(CACHE)/micropython-$(RELEASE)))
+BUILD := $(CURDIR)/build
+PYTHON := $(BUILD)/venv/bin/python
+MPY_CROSS := $(BUILD)/mpy-cross/mpy-cross
+
+build_packages := build-essential bzip2 ca-certificates python3 python3-venv xz-utils
+test_packages := gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106
+bench_packages := picolibc-xtensa-lx106-elf qemu-system-misc valgrind
+
+MAKEFLAGS += --no-print-directory
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
+# What tests and tools need to find the builds.
+export MODWEBSOCKET_BUILD := $(BUILD)
+export MODWEBSOCKET_MPY_DIR := $(MPY)
+export PYTHONDONTWRITEBYTECODE := 1
+# Otherwise MicroPython's build asks git, and in a tree without one gets an answer about ours.
+export MICROPY_GIT_TAG := v$(RELEASE)
+export MICROPY_GIT_HASH := release
+
+.PHONY: help
+help:  ## list the targets
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+
+.PHONY: demo test unix unix32 stock failalloc natmod size bench lint clean
+demo: build/unix/micropython build/venv/.demo  ## run a NodeMCU script against a real server
+	@$(PYTHON) tools/demo.py
+
+test: unix unix32 stock failalloc natmod build/venv/.test  ## run all tests
+	@$(PYTHON) -m pytest tests $(ARGS)
+
+unix: build/unix/micropython  ## MicroPython for this machine with modwebsocket in it
+unix32: build/unix32/micropython  ## the same as a 32-bit program without TLS, to measure memory
+stock: build/stock/micropython  ## the same without modwebsocket, to load the native module
+failalloc: build/failalloc/micropython  ## the same as unix, with allocations that fail on demand
+natmod: build/natmod/x64/_wscore.mpy  ## the C core as a native module for this machine
+
+size: natmod unix | packages-test  ## bytes of the C part on three machines and of frozen Python
+	@tools/size.sh
+
+bench: unix build/venv/.bench | packages-bench  ## instruction counts and echo speed, with peers
+	@$(PYTHON) tools/bench.py
+
+lint: build/venv/.test  ## check the Python style
+	@$(PYTHON) -m ruff check .
+
+clean:  ## remove build/; the cache stays
+	rm -rf build
+
+# --- Set-up -----------------------------------------------------------------------------------
+
+# In a row, because apt runs once at a time.
+.PHONY: packages-build packages-test packages-bench
+packages-test: packages-build
+packages-bench: packages-test
+packages-build packages-test packages-bench: packages-%:
+	@tools/packages.sh $($*_packages)
+
+$(MPY)/py/mpconfig.h $(MPY)/lib/mbedtls/include/mbedtls/version.h &: | packages-build
+	@tools/sources.sh $(MPY) micropython mbedtls
+
+build/venv/.%: pyproject.toml tools/venv.py | packages-build
+	@python3 tools/venv.py build/venv $(CACHE) $*
+	@touch $@
+
+# --- Builds -----------------------------------------------------------------------------------
+
+ours := $(wildcard modwebsocket/*.py modwebsocket/wscore/* lua_compat/*.py \
+	ports/unix/*.* ports/unix/failalloc/*)
+tree := $(MPY)/py/mpconfig.h $(MPY)/lib/mbedtls/include/mbedtls/version.h
+
+# MicroPython's own makefiles track dependencies; ours only decides whether to ask them.
+mpy_make = +$(MAKE) -s BUILD=$(abspath $(@D)) BUILD_VERBOSE=0 >/dev/null
+
+$(MPY_CROSS): $(tree)
+	@echo building build/mpy-cross
+	@$(mpy_make) -C $(MPY)/mpy-cross
+	@touch $@
+
+# MicroPython insists on a micropython-lib, which nothing of ours takes from.
+build/micropython-lib/README.md:
+	@mkdir -p $(@D) && touch $@
+
+options := USER_C_MODULES=$(CURDIR)/modwebsocket FROZEN_MANIFEST=$(CURDIR)/ports/unix/manifest.py
+build/unix/micropython: options := $(options) VARIANT_DIR=$(CURDIR)/ports/unix
+build/unix32/micropython: options := $(options) VARIANT_DIR=$(CURDIR)/ports/unix \
+	MICROPY_FORCE_32BIT=1 MICROPY_PY_SSL=0
+build/failalloc/micropython: options := $(options) VARIANT_DIR=$(CURDIR)/ports/unix/failalloc
+build/stock/micropython: options := VARIANT_DIR=$(CURDIR)/ports/unix \
+	FROZEN_MANIFEST=$(MPY)/extmod/asyncio/manifest.py
+build/unix32/micropython: | packages-test
+
+build/%/micropython: $(ours) $(tree) $(MPY_CROSS) build/micropython-lib/README.md
+	@echo building $@
+	@$(mpy_make) -C $(MPY)/ports/unix MICROPY_MPYCROSS=$(MPY_CROSS) \
+		MPY_LIB_DIR=$(BUILD)/micropython-lib $(options)
+	@touch $@
+
+build/natmod/%/_wscore.mpy: $(wildcard modwebsocket/wscore/*) $(tree) build/venv/.test \
+		| packages-test
+	@echo building $@
+	@mkdir -p $(@D)
+	@$(MAKE) -s -C $(@D) -f $(CURDIR)/modwebsocket/wscore/Makefile \
+		MPY_DIR=$(MPY) ARCH=$* PYTHON=$(PYTHON) >/dev/null
+	@touch $@

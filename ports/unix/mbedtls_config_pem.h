@@ -1,0 +1,4 @@
+// The port's own configuration, and certificates as PEM: what users have in files.
+#define MBEDTLS_BASE64_C
+#define MBEDTLS_PEM_PARSE_C
+#include "mbedtls/mbedtls_config_port.h"

@@ -1,0 +1,8 @@
+# Nothing that would need another library than mbedTLS.
+MICROPY_PY_BTREE = 0
+MICROPY_PY_FFI = 0
+
+MBEDTLS_CONFIG_FILE = \"mbedtls_config_pem.h\"
+
+# extmod/modwebrepl.c compares signed with unsigned on 64-bit machines.
+CFLAGS += -Wno-sign-compare

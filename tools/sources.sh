@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Puts the sources that we build from into one MicroPython tree, each part whole or not at all.
+# usage: sources.sh TREE PART...        PART: micropython, mbedtls or lwip
+#
+# They come as Debian source packages where apt has them, else from MicroPython's own git.
+set -euo pipefail
+
+version=1.25.0
+# Of Debian's original tarball, and of the tag's commit.  The two libraries are pinned by series
+# only: apt's signatures vouch for them, and security updates replace them.
+sha256=7b25be99a502f070b2de81dafc08da7051d992325d6e67daa9045a918fffdbea
+commit=f498a16c7db6d4b2de200b3e0856528dfe0613c3
+suite=trixie
+git_url=https://github.com/micropython/micropython.git
+
+die() { echo "sources: $*" >&2; exit 1; }
+
+# A part's folder, and a file in it that tells that the part is there.
+place() { [ "$1" = micropython ] && echo "$tree" || echo "$tree/lib/$1"; }
+mark() {
+    case $1 in
+        micropython) echo "$tree/py/mpconfig.h" ;;
+        mbedtls) echo "$tree/lib/mbedtls/include/mbedtls/version.h" ;;
+        lwip) echo "$tree/lib/lwip/src/include/lwip/init.h" ;;
+    esac
+}
+
+# Addresses from which this machine gets its own Debian packages; only the suite will differ.
+mirrors() {
+    local own
+    own=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
+    apt-get update --print-uris -o Dir::State::Lists="$work" 2>/dev/null |
+        sed -nE "s,^'(.*)/dists/($own|oldstable|stable|testing|unstable|sid)/InRelease'.*,\1,p" |
+        sort -u
+}
+
+# apt-get with its own sources, lists and cache: the machine's stay as they are.
+apt_get() {
+    apt-get -qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$work/apt" \
+        -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" \
+        -o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=2 "$@" >>"$work/log" 2>&1
+}
+
+from_debian() {
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror part tarball
+    command -v apt-get >/dev/null || return 1
+    mkdir -p "$work"/{apt,lists/partial,cache/archives/partial}
+    for mirror in $(mirrors); do
+        printf '%s\n' 'Types: deb-src' "URIs: $mirror" "Suites: $suite" 'Components: main' \
+            >"$work/apt/debian.sources"
+        [ ! -e $keyring ] || echo "Signed-By: $keyring" >>"$work/apt/debian.sources"
+        (cd "$work" && apt_get update && apt_get source --download-only "$@") || continue
+        for part; do
+            tarball=$(echo "$work/${part}_"*.orig.tar.*z*)
+            [ "$part" != micropython ] || sha256sum --status --check <<<"$sha256  $tarball" ||
+                die "${tarball##*/} has not the pinned SHA-256; nothing of it was kept"
+            mkdir "$work/$part"
+            tar -xf "$tarball" -C "$work/$part" --strip-components=1 ||
+                die "cannot unpack ${tarball##*/}; nothing of it was kept"
+        done
+        return 0
+    done
+    return 1
+}
+
+from_git() {
+    local part clone=$work/clone
+    command -v git >/dev/null || return 1
+    git clone --quiet --depth 1 --branch "v$version" $git_url "$clone" &>>"$work/log" || return 1
+    [ "$(git -C "$clone" rev-parse HEAD)" = $commit ] ||
+        die "tag v$version is not the pinned commit; nothing of it was kept"
+    for part; do
+        [ "$part" != micropython ] || continue
+        git -C "$clone" submodule --quiet update --init --depth 1 "lib/$part" &>>"$work/log" ||
+            return 1
+        mv "$clone/lib/$part" "$work/$part"
+        mkdir "$clone/lib/$part"
+    done
+    mv "$clone" "$work/micropython"
+}
+
+missing() {
+    local part
+    for part; do [ -e "$(mark "$part")" ] || echo "$part"; done
+}
+
+tree=$1
+shift
+[ -n "$(missing "$@")" ] || exit 0
+[ "$tree" != "${MICROPYTHON_DIR:-}" ] ||
+    die "MICROPYTHON_DIR ($tree) lacks $(missing "$@" | xargs): it is used as it is, so complete it"
+
+# One fetch at a time.  Work next to the tree, so that the last step is a rename; what an
+# interrupted run left there goes first.
+mkdir -p "$(dirname "$tree")"
+exec 9>"$tree.lock"
+flock 9
+mapfile -t parts < <(missing "$@")
+[ ${#parts[@]} -gt 0 ] || exit 0
+work=$tree.part
+rm -rf "$work"
+mkdir "$work"
+trap 'rm -rf "$work"' EXIT
+
+echo "fetching the sources of ${parts[*]}"
+from_debian "${parts[@]}" || from_git "${parts[@]}" ||
+    die "cannot fetch ${parts[*]}: neither a Debian mirror nor the git server was of use" \
+        "($(grep -E '^(E|fatal):' "$work/log" | tail -n 1))"
+for part in "${parts[@]}"; do
+    # Renames onto the empty folder that the tree has for a library.
+    mv -T "$work/$part" "$(place "$part")"
+done
