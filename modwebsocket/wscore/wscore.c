@@ -13,11 +13,15 @@ typedef uint32_t __attribute__((may_alias)) word_t;
 #endif
 
 // 64-bit hosts have vectors and no alignment to mind.
+#ifndef WS_WIDE
 #if defined(__x86_64__) || defined(__aarch64__)
-#define WIDE (1)
-typedef uint32_t __attribute__((vector_size(16), aligned(1), may_alias)) wide_t;
+#define WS_WIDE (1)
 #else
-#define WIDE (0)
+#define WS_WIDE (0)
+#endif
+#endif
+#if WS_WIDE
+typedef uint32_t __attribute__((vector_size(16), aligned(1), may_alias)) wide_t;
 #endif
 
 #define IS_ALIGNED(p) (((uintptr_t)(p) & 3) == 0)
@@ -46,10 +50,18 @@ static inline uint32_t get_be32(uint32_t le) {
 // Header -----------------------------------------------------------------------------------
 
 WS_CODE void ws_decoder_init(ws_decoder_t *d, int role, uint32_t max_message_len) {
-    *d = (ws_decoder_t) {
-        .mask_bit = role == WS_SERVER ? MASK_BIT : 0,
-        .max_message_len = max_message_len,
-    };
+    // The other fields are written before they are read.
+    d->opcode = WS_CONTINUATION;
+    d->message_opcode = 0;
+    d->message_len = 0;
+    d->close_code = WS_NO_STATUS;
+    d->state = 0;
+    d->mask_bit = role == WS_SERVER ? MASK_BIT : 0;
+    d->text_state = WS_UTF8_ACCEPT;
+    d->max_message_len = max_message_len;
+    d->frame_len = 0;
+    d->frame_left = 0;
+    d->key = 0;
 }
 
 // Checks as much of a header as its first `have` bytes in h[0..3] tell.  Returns the length of
@@ -268,7 +280,7 @@ WS_CODE void ws_mask(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key,
     unsigned turn = (offset & 3) * 8;
     key = key >> turn | key << (-turn & 31);
 
-    #if WIDE
+    #if WS_WIDE
     wide_t keys = {key, key, key, key};
     for (; end - dst >= 64; dst += 64, src += 64) {
         wide_t *d = (wide_t *)dst;
@@ -375,7 +387,13 @@ WS_CODE int ws_utf8_rejects(uint32_t state) {
 
 // SHA-1 ------------------------------------------------------------------------------------
 
-#define SHA1_INIT {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0}
+WS_CODE static void sha1_start(uint32_t h[5]) {
+    h[0] = 0x67452301;
+    h[1] = 0xefcdab89;
+    h[2] = 0x98badcfe;
+    h[3] = 0x10325476;
+    h[4] = 0xc3d2e1f0;
+}
 
 // One block (RFC 3174 §6.1), in w[0..15]; the rest of w is ours.
 WS_CODE static void sha1_block(uint32_t h[5], uint32_t w[80]) {
@@ -410,8 +428,10 @@ WS_CODE void ws_accept_key(uint8_t accept[28], const uint8_t *key, size_t key_le
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     static const char base64[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint32_t h[6] = SHA1_INIT; // one word more, for the last digit
+    uint32_t h[6]; // one word more, for the last digit
     uint32_t w[80];
+    sha1_start(h);
+    h[5] = 0;
     size_t len = key_len + sizeof(guid) - 1;
     size_t padded_len = (len + 8 + 64) & ~(size_t)63;
     for (size_t i = 0; i < padded_len; i++) {
@@ -444,25 +464,22 @@ WS_CODE void ws_accept_key(uint8_t accept[28], const uint8_t *key, size_t key_le
 }
 
 WS_CODE void ws_random_init(ws_random_t *r, const uint8_t seed[20]) {
-    *r = (ws_random_t) {0};
     for (unsigned i = 0; i < 20; i++) {
         r->seed[i / 4] = r->seed[i / 4] << 8 | seed[i];
     }
+    r->counter = 0;
+    r->left = 0;
 }
 
 WS_CODE static void random_refill(ws_random_t *r) {
-    static const uint32_t init[5] = SHA1_INIT;
     uint32_t w[80];
-    for (unsigned i = 0; i < 5; i++) {
-        w[i] = r->seed[i];
-        r->out[i] = init[i];
+    for (unsigned i = 0; i < 15; i++) {
+        w[i] = i < 5 ? r->seed[i] : 0;
     }
     w[5] = r->counter++;
     w[6] = 0x80000000;
-    for (unsigned i = 7; i < 15; i++) {
-        w[i] = 0;
-    }
     w[15] = 24 * 8;
+    sha1_start(r->out);
     sha1_block(r->out, w);
     r->left = 5;
 }
