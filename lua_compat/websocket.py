@@ -1,0 +1,305 @@
+"""NodeMCU's `websocket`: the Lua firmware's API, on MicroPython.
+
+    import websocket
+
+    ws = websocket.createClient()
+    ws.on("receive", lambda ws, message, opcode: print(message))
+    ws.connect("ws://echo.example.com/")
+
+Differs: `:` is `.`, `nil` is None, a table is a dict; text arrives as str, binary as bytes.
+Source: https://nodemcu.readthedocs.io/en/release/modules/websocket/
+"""
+
+import io
+import sys
+from errno import ENOTCONN
+
+from micropython import const
+
+from modwebsocket import Link, URLError, __version__
+from modwebsocket.handshake import check_header
+
+try:
+    # The built-in class that WebREPL imports from the module of this name.
+    from uwebsocket import websocket
+except ImportError:
+    pass
+
+_TEXT = const(1)
+_BINARY = const(2)
+_CLOSE = const(8)
+_OPENED = const(3)
+_DRAINED = const(4)
+_ENDED = const(5)
+_EISCONN = const(106)  # not in every port's errno
+
+# URLError's part -> the code that NodeMCU gives, before connect() returns.
+_URL_CODES = {"scheme": -1, "length": -2, "port": -3, "host": -4}
+
+# Link.cause -> the code of NodeMCU's table; any other: -99.
+_CODES = {
+    "closed": 0,
+    "dns": -5,
+    "peer": -6,
+    "handshake": -7,
+    "reassembly": -12,
+    "memory": -13,
+    "too big": -13,
+    "protocol": -15,
+    "text": -15,
+    "send memory": -16,
+    "http": -17,
+    "deadline": -18,
+    "health": -19,
+}
+
+# Link.errno of the cause "os" -> -100 plus espconn's number; any other: -99.
+_OS_CODES = {
+    12: -101,  # ENOMEM
+    22: -112,  # EINVAL
+    32: -110,  # EPIPE
+    101: -104,  # ENETUNREACH
+    103: -108,  # ECONNABORTED
+    104: -109,  # ECONNRESET
+    106: -115,  # EISCONN
+    107: -111,  # ENOTCONN
+    110: -103,  # ETIMEDOUT
+    111: -109,  # ECONNREFUSED
+    113: -104,  # EHOSTUNREACH
+    114: -115,  # EALREADY
+    115: -105,  # EINPROGRESS
+}
+
+# config() key -> Link's argument; all are non-negative integers.
+_NUMBERS = {
+    "max_message_len": "max_message_len",
+    "connect_timeout_ms": "connect_timeout_ms",
+    "ping_interval_ms": "ping_interval_ms",
+    "close_timeout_ms": "close_timeout_ms",
+    "rx_buffer_len": "rx_len",
+    "tx_buffer_len": "tx_len",
+}
+
+
+def createClient():
+    """Return a new websocket client, idle.
+
+    Source: NodeMCU, websocket.createClient().
+    """
+    return Client()
+
+
+def _refused_call(error):
+    # True if a TypeError was raised by a call itself: no frame of the callee in the traceback.
+    text = io.StringIO()
+    sys.print_exception(error, text)
+    return text.getvalue().count("\n  File ") == 1
+
+
+class _Handler:
+    # A user's function, called with as many of the event's arguments as it takes: a Lua
+    # function may declare fewer.
+
+    def __init__(self, function):
+        self._function = function
+        self._count = -1  # of arguments; -1: not known yet
+
+    def call(self, *args):
+        try:
+            if self._count >= 0:
+                return self._function(*args[: self._count])
+            for count in range(len(args), -1, -1):
+                try:
+                    self._function(*args[:count])
+                    self._count = count
+                    return
+                except TypeError as e:
+                    if not count or not _refused_call(e):
+                        self._count = count
+                        raise
+        except Exception as e:
+            sys.print_exception(e)
+
+
+class Client:
+    """A websocket client; made by createClient().
+
+    Read-only attributes, beyond NodeMCU, of the last connection that ended:
+    close_code, close_reason: of the server's close frame (RFC 6455 §7.4), 1006 if it sent none.
+    http_status: of the server's answer to the upgrade request, 0 if there was none.
+    errno: of the operating system's error, 0 if there was none.
+    stage: how far it came: "url", "dns", "tcp", "http", "open" or "closing".
+    """
+
+    def __init__(self):
+        self._handlers = {"connection": None, "receive": None, "close": None, "sent": None}
+        self._headers = ()
+        self._protocol = "chat"
+        self._options = {}
+        self._link = None
+        self._ended = False
+        self.close_code = 1006
+        self.close_reason = ""
+        self.http_status = 0
+        self.errno = 0
+        self.stage = None
+
+    def on(self, eventName, function):
+        """Register the one handler of an event; None unregisters it.
+
+        eventName: "connection" (ws), "receive" (ws, message, opcode: 1 text as str, 2 binary as
+        bytes), "close" (ws, status) or, beyond NodeMCU, "sent" (ws): all that was sent has gone
+        to the network. function: may take fewer arguments than the event delivers.
+        Raises ValueError for another name, TypeError for something not callable.
+        Source: NodeMCU, websocket.client:on().
+        """
+        if eventName not in self._handlers:
+            raise ValueError("invalid option '%s'" % eventName)
+        if function is not None and not callable(function):
+            raise TypeError("function or nil expected")
+        self._handlers[eventName] = None if function is None else _Handler(function)
+        if self._link:
+            self._link.notify_drained = self._handlers["sent"] is not None
+
+    def config(self, params):
+        """Configure the client, for its next connect().
+
+        params: dict; keys that are absent keep their setting.
+        headers: dict of str to str, more request headers; None keeps them, {} clears them.
+        Beyond NodeMCU:
+        protocol: the sub-protocols to offer, str, default "chat"; None sends none.
+        max_message_len: bytes, default 1048576; a longer message closes with -13.
+        connect_timeout_ms: default 10000, for DNS, TCP and the upgrade together.
+        ping_interval_ms: silence before a ping, default 30000, 0 for no pings.
+        close_timeout_ms: the server's time to answer close(), default 5000.
+        rx_buffer_len, tx_buffer_len: bytes, default 1024 and 536.
+        Raises TypeError, ValueError.
+        Differs: an unknown key or a wrong type is an error.
+        Source: NodeMCU, websocket.client:config().
+        """
+        if not isinstance(params, dict):
+            raise TypeError("dict expected")
+        headers = self._headers
+        protocol = self._protocol
+        options = dict(self._options)
+        for key, value in params.items():
+            if key == "headers":
+                if value is None:
+                    continue
+                if not isinstance(value, dict):
+                    raise TypeError("headers")
+                headers = list(value.items())
+                for name, text in headers:
+                    check_header(name, text)
+            elif key == "protocol":
+                if value is not None:
+                    check_header(key, value)
+                protocol = value
+            elif key in _NUMBERS:
+                if not isinstance(value, int):
+                    raise TypeError(key)
+                if value < 0:
+                    raise ValueError(key)
+                options[_NUMBERS[key]] = value
+            else:
+                raise ValueError("config key %r" % key)
+        self._headers = headers
+        self._protocol = protocol
+        self._options = options
+
+    def connect(self, url):
+        """Connect; "connection" or "close" follows.
+
+        url: str, ws://host[:port][/path][?query]. For one that is malformed, "close" is called
+        with -1 to -4 before this returns.
+        Raises OSError(EISCONN) from connect() to "close", TypeError if url is not a str,
+        ValueError if its path has a space or control character.
+        Source: NodeMCU, websocket.client:connect().
+        """
+        if self._link:
+            raise OSError(_EISCONN, "Websocket already connecting or connected.")
+        offered = self._protocol or ""
+        for name, value in self._headers:
+            if name.lower() == "sec-websocket-protocol":
+                offered = value
+                break
+        defaults = [("User-Agent", "ESP8266")]
+        if self._protocol is not None:
+            defaults.append(("Sec-WebSocket-Protocol", self._protocol))
+        try:
+            self._link = Link(
+                url,
+                self._event,
+                headers=self._headers,
+                defaults=defaults,
+                protocols=[p.strip() for p in offered.split(",")],
+                **self._options
+            )
+        except URLError as e:
+            if e.args[0] not in _URL_CODES:
+                raise
+            self.stage = "url"
+            self._emit_close(_URL_CODES[e.args[0]])
+            return
+        self._link.notify_drained = self._handlers["sent"] is not None
+
+    def send(self, message, opcode=_TEXT):
+        """Send a message.
+
+        message: str or bytes-like, UTF-8 if opcode is 1. opcode: 1 text, 2 binary, 9 ping,
+        10 pong (at most 125 bytes); 8 is close().
+        Raises OSError(ENOTCONN) unless connected, OSError(ENOBUFS) if more than 64 KiB wait to
+        be sent (nothing is taken then), ValueError, TypeError.
+        Differs: nothing is lost between two calls; a number is no message.
+        Source: NodeMCU, websocket.client:send().
+        """
+        link = self._link
+        if not link or link.stage != "open":
+            raise OSError(ENOTCONN, "Websocket isn't connected.")
+        try:
+            if opcode == _CLOSE:
+                data = bytes(memoryview(message))
+                if data:
+                    link.close(data[0] << 8 | data[1], data[2:])
+                else:
+                    link.close()
+            else:
+                link.send(message, opcode)
+        except MemoryError:
+            link.abort("send memory")
+
+    def close(self):
+        """Close the connection, or give up the attempt; "close" follows with status 0.
+
+        Does nothing if there is none. Source: NodeMCU, websocket.client:close().
+        """
+        if self._link:
+            self._link.close()
+
+    def _event(self, event, data):
+        handlers = self._handlers
+        if event <= _BINARY:
+            handler = handlers["receive"]
+            if handler:
+                handler.call(self, data, event)
+        elif event == _OPENED or event == _DRAINED:
+            handler = handlers["connection" if event == _OPENED else "sent"]
+            if handler:
+                handler.call(self)
+        elif event == _ENDED:
+            link = self._link
+            self._link = None
+            self.close_code = link.code
+            self.close_reason = link.reason
+            self.http_status = link.status
+            self.errno = link.errno
+            self.stage = link.stage
+            code = _CODES.get(link.cause, -99)
+            if link.cause == "os":
+                code = _OS_CODES.get(link.errno, -99)
+            self._emit_close(code)
+
+    def _emit_close(self, code):
+        handler = self._handlers["close"]
+        if handler:
+            handler.call(self, code)

@@ -1,0 +1,159 @@
+"""The opening handshake of a client: the upgrade request, and the check of its response.
+
+No socket: bytes and lines in, bytes and a verdict out (RFC 6455 §4.1, §4.2.2).
+"""
+
+import binascii
+
+from micropython import const
+
+from _wscore import accept
+
+_TOKEN = "!#$%&'*+-.^_`|~"
+_MAX_HEADER_LEN = const(8192)  # of all response headers, bytes
+
+
+class HandshakeError(Exception):
+    """The server answered, but this is no WebSocket.  args: (text,)"""
+
+
+def is_token(text):
+    """True if text is an HTTP token (RFC 9110 §5.6.2): a header's or sub-protocol's name."""
+    for c in text:
+        if not ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in _TOKEN):
+            return False
+    return bool(text)
+
+
+def check_header(name, value):
+    """Refuse what could inject a header.
+
+    name, value: str; name is a token, value has no control character but tab.
+    Raises TypeError or ValueError naming the offending thing.
+    """
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError("header %r: %r" % (name, value))
+    if not is_token(name):
+        raise ValueError("header name %r" % name)
+    for c in value:
+        if (c < " " and c != "\t") or c == "\x7f":
+            raise ValueError("header value %r" % value)
+
+
+def basic_auth(userinfo):
+    """The Authorization header's value for a URL's userinfo, percent-encoding undone."""
+    data = bytearray()
+    text = userinfo.encode()
+    i = 0
+    while i < len(text):
+        if text[i] == 0x25:
+            data.append(int(text[i + 1 : i + 3], 16))
+            i += 3
+        else:
+            data.append(text[i])
+            i += 1
+    return "Basic " + binascii.b2a_base64(data)[:-1].decode()
+
+
+def request(host, path, key, headers=(), defaults=()):
+    """The upgrade request.
+
+    host: the Host header's value, str. path: begins with "/", holds the query, str.
+    key: Sec-WebSocket-Key, 24 characters of base64, bytes. headers: the caller's (name, value)
+    pairs of str. defaults: pairs that the caller's replace.
+    A name is sent once, in any case: what this function sets itself comes first, then the
+    caller's first, then the default; only Host is the caller's to set.
+    Returns bytes. Raises ValueError or TypeError for a malformed header.
+    Source: RFC 6455 §4.1.
+    """
+    for name, value in headers:
+        if name.lower() == "host":
+            host = value
+            break
+    lines = ["GET " + path + " HTTP/1.1"]
+    seen = set()
+    for pairs in (
+        (
+            ("Host", host),
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key", key.decode()),
+            ("Sec-WebSocket-Version", "13"),
+        ),
+        headers,
+        defaults,
+    ):
+        for name, value in pairs:
+            check_header(name, value)
+            if name.lower() not in seen:
+                seen.add(name.lower())
+                lines.append(name + ": " + value)
+    lines.append("\r\n")
+    return "\r\n".join(lines).encode()
+
+
+class Response:
+    """A response head, taken in line by line.
+
+    status: HTTP status, int, 0 until the status line is in. headers: dict, names in lower
+    case, values of a repeated header joined by ", ".
+    """
+
+    def __init__(self):
+        self.status = 0
+        self.headers = {}
+        self._len = 0
+
+    def feed(self, line):
+        """Take one line, bytes without its end.
+
+        Returns True when the head is complete. Raises HandshakeError if it is malformed.
+        """
+        if not self.status:
+            # "HTTP/1.1 101 Switching Protocols", the phrase may be missing.
+            if line[:7] != b"HTTP/1." or line[8:9] != b" " or not line[9:12].isdigit():
+                raise HandshakeError("not HTTP")
+            self.status = int(line[9:12])
+            if line[7:8] != b"1" and self.status == 101:
+                raise HandshakeError("HTTP version")
+            return False
+        if not line:
+            return True
+        self._len += len(line)
+        if self._len > _MAX_HEADER_LEN:
+            raise HandshakeError("header too long")
+        name, sep, value = line.partition(b":")
+        try:
+            name = name.decode().lower()
+            value = value.strip().decode()
+        except ValueError:
+            raise HandshakeError("header")
+        if not sep or not is_token(name):
+            raise HandshakeError("header")
+        if name in self.headers:
+            value = self.headers[name] + ", " + value
+        self.headers[name] = value
+        return False
+
+    def check(self, key, protocols=()):
+        """Check that this response opens the WebSocket that was asked for.
+
+        key: the request's Sec-WebSocket-Key, bytes. protocols: the sub-protocols offered.
+        Returns the sub-protocol chosen, None if none. Raises HandshakeError.
+        Source: RFC 6455 §4.1, "the client MUST validate the server's response".
+        """
+        get = self.headers.get
+        if self.status != 101:
+            raise HandshakeError("HTTP %d" % self.status)
+        if get("upgrade", "").lower() != "websocket":
+            raise HandshakeError("Upgrade")
+        if "upgrade" not in [t.strip() for t in get("connection", "").lower().split(",")]:
+            raise HandshakeError("Connection")
+        if get("sec-websocket-accept", "").encode() != accept(key):
+            raise HandshakeError("Sec-WebSocket-Accept")
+        if get("sec-websocket-extensions"):
+            raise HandshakeError("Sec-WebSocket-Extensions")
+        protocol = get("sec-websocket-protocol")
+        if protocol is not None and protocol not in protocols:
+            raise HandshakeError("Sec-WebSocket-Protocol")
+        return protocol

@@ -1,0 +1,490 @@
+"""The driver for callbacks: DNS, TCP, deadlines and timers; it moves the bytes of `connection`.
+
+A Link is one WebSocket from connect to its one ENDED event. Who turns the crank depends on
+where the script runs: inside asyncio every link is a task; on the unix port, when the script's
+last line is done, the process serves until the last link ended; `step()` is one turn by hand.
+"""
+
+import binascii
+import os
+import select
+import socket
+import sys
+from errno import EINPROGRESS, ENOTCONN
+from time import ticks_add, ticks_diff, ticks_ms
+
+from micropython import const
+
+from . import handshake
+from .connection import Connection
+from .url import parse
+
+# Events of `handler(event, data)`: opcodes TEXT, BINARY, PING and PONG with their payload, and
+OPENED = const(3)  # data: None
+DRAINED = const(4)  # all that was sent has gone to the network; data: None; see notify_drained
+ENDED = const(5)  # the last one, exactly once; data: None; the Link's attributes say why
+
+_TEXT = const(1)
+_BINARY = const(2)
+_CLOSE = const(8)
+_PING = const(9)
+_PONG = const(10)
+_CLOSED = const(3)  # Connection.state
+
+_MAX_UNANSWERED_PINGS = const(2)
+_FOREVER_MS = const(1 << 28)  # about three days, and within what ticks_diff() can tell
+
+_links = []  # from connect to ENDED
+_by_id = {}  # id(socket) -> Link, of those that the poller watches
+_poller = select.poll()
+_next_at = 0  # ticks (ms) of the earliest timer of all links
+_clock = None  # inside asyncio: the task that runs the timers
+_exit = None  # what sys.atexit() held before us
+_exit_set = False
+
+
+class Link:
+    """One WebSocket of the callback style.
+
+    Read-only; final once ENDED was delivered:
+    stage: how far it is or got: "dns", "tcp", "http", "open" or "closing".
+    cause: why it ends or ended, else None: "closed" (by close(), whatever the peer then did),
+    "peer" (its close frame), "eof" (TCP ended without one), "dns", "deadline" (no connection
+    in time), "http" (status not 101), "handshake" (a wrong 101), "protocol", "text", "too big",
+    "memory", "reassembly" (see WebSocketError), "health" (pings unanswered), "os", or what
+    abort() was told.
+    errno: of the OSError behind "os" and "dns", else 0. status: HTTP status, 0 if none came.
+    code, reason: of the peer's close frame, 1006 and "" if none came. text: what was wrong.
+    """
+
+    def __init__(self, url, handler, *, headers=(), defaults=(), protocols=(), host=None,
+                 connect_timeout_ms=10000, ping_interval_ms=30000, close_timeout_ms=5000,
+                 **limits):
+        """Begin to connect; everything after the arguments' check happens later.
+
+        url: str, ws://. handler: called as handler(event, data). headers, defaults, protocols,
+        host: see handshake.request(). connect_timeout_ms: for DNS, TCP and the upgrade
+        together. ping_interval_ms: silence before a ping is sent, 0: never; the third silence
+        in a row ends the link. close_timeout_ms: the peer's time to answer a close frame.
+        limits: rx_len, tx_len, max_message_len, max_queue_len of Connection.
+        Raises URLError, ValueError, TypeError, MemoryError.
+        """
+        secure, self._host, self._port, path, userinfo = parse(url)
+        if secure:
+            raise NotImplementedError("wss")
+        if host is None:
+            host = "[%s]" % self._host if ":" in self._host else self._host
+            if self._port != 80:
+                host += ":%d" % self._port
+        if userinfo:
+            headers = list(headers) + [("Authorization", handshake.basic_auth(userinfo))]
+        key = binascii.b2a_base64(os.urandom(16))[:-1]
+        request = handshake.request(host, path, key, headers, defaults)
+        self._conn = Connection(os.urandom(20), **limits)
+        self._conn.start(request, key, protocols)
+        self._handler = handler
+        self._sock = None
+        self._tasks = None  # inside asyncio: [reader, writer]
+        self._addresses = None
+        self._blocked = True  # waiting until the socket takes bytes
+        self._broken = None  # OSError of a write, told when nobody's code is on the stack
+        self._pings = 0  # sent since anything was heard
+        self._heard_at = 0
+        self._ping_interval_ms = ping_interval_ms
+        self._close_timeout_ms = close_timeout_ms
+        self._drained = 0  # 1: something was sent, 2: and has gone, DRAINED is due
+        self.notify_drained = False  # True: deliver DRAINED
+        self.stage = "dns"
+        self.cause = None
+        self.errno = self.status = 0
+        self.code = 1006
+        self.reason = self.text = ""
+        self._deadline_at = ticks_add(ticks_ms(), connect_timeout_ms)
+        _links.append(self)
+        _adopt(self)
+        self._arm(0)
+
+    # ---- The user's side
+
+    def send(self, data, opcode=_TEXT):
+        """Send a message (or ping, pong): see Connection.send(), whose errors are raised.
+
+        Returns True if all of it went to the network, False if some of it waits.
+        """
+        if self.stage != "open":
+            raise OSError(ENOTCONN)
+        self._conn.send(data, opcode)
+        self._drained = 1
+        return self._flush()
+
+    def close(self, code=1000, reason=""):
+        """Close; ENDED follows, with the cause "closed".  A second call does nothing.
+
+        See Connection.close(). Before OPENED the attempt is given up.
+        """
+        if self._conn is None or self.cause:
+            return
+        self._conn.close(code, reason)
+        self.cause = "closed"
+        if self.stage == "open":
+            self._linger()
+            self._flush()
+        else:
+            self._arm(0)
+
+    def abort(self, cause):
+        """End without a closing handshake; ENDED follows, with this cause (str)."""
+        if self._conn and not self.cause:
+            self.cause = cause
+            self._arm(0)
+
+    # ---- The driver's side
+
+    def _arm(self, wait_ms):
+        # Sets the link's timer: _tick() is due in wait_ms.
+        global _next_at
+        self._at = at = ticks_add(ticks_ms(), wait_ms)
+        if len(_links) == 1 or ticks_diff(at, _next_at) < 0:
+            _next_at = at
+            if _clock:
+                _start_clock()
+
+    def _linger(self):
+        # The closing handshake has begun: from here on its time is bounded.
+        if self.stage != "closing":
+            self.stage = "closing"
+            self._arm(self._close_timeout_ms)
+
+    def _left_ms(self):
+        return max(0, ticks_diff(self._deadline_at, ticks_ms()))
+
+    def _tick(self):
+        stage = self.stage
+        if self._broken:
+            # What the peer sent before it went may still be here to read: a close frame.
+            while stage != "tcp" and self._receive():
+                pass
+            if self._conn:
+                self._lost(self._broken)
+        elif self.cause:
+            self._end(self.cause)
+        elif stage == "open":
+            self._keep_alive()
+        elif not self._left_ms():
+            self._end("deadline")
+        elif stage == "dns":
+            try:
+                self._addresses = socket.getaddrinfo(
+                    self._host, self._port, 0, socket.SOCK_STREAM
+                )
+            except OSError as e:
+                self.errno = e.errno
+            if not self._addresses:
+                return self._end("dns")
+            self._dial()
+
+    def _keep_alive(self):
+        if self._drained == 2:
+            self._drained = 0
+            self._handler(DRAINED, None)
+            if self.stage != "open":
+                return
+        interval_ms = self._ping_interval_ms
+        if not interval_ms:
+            return self._arm(_FOREVER_MS)
+        left = interval_ms * (self._pings + 1) - ticks_diff(ticks_ms(), self._heard_at)
+        if left <= 0:
+            if self._pings == _MAX_UNANSWERED_PINGS:
+                return self._end("health")
+            self._pings += 1
+            left += interval_ms
+            self._conn.send(b"", _PING)
+            self._flush()
+        if not self._broken:
+            self._arm(left)
+
+    def _dial(self):
+        address = self._addresses.pop(0)
+        self.stage = "tcp"
+        self._arm(self._left_ms())
+        self._blocked = True
+        self._sock = sock = socket.socket(address[0], address[1])
+        sock.setblocking(False)
+        try:
+            sock.setsockopt(6, 1, 1)  # TCP_NODELAY, where the port has it
+        except OSError:
+            pass
+        try:
+            sock.connect(address[-1])
+        except OSError as e:
+            if e.errno != EINPROGRESS:
+                raise
+        _watch(self)
+
+    def _ready(self):
+        # The socket can be read, or written if that was waited for.
+        if self._blocked:
+            self._flush()
+            if self.stage == "tcp":
+                if self._broken:
+                    return
+                self.stage = "http"
+        if not self._broken:
+            self._receive()
+
+    def _flush(self):
+        if self._broken:
+            return False
+        try:
+            done = self._conn.flush(self._sock)
+        except OSError as e:
+            self._broken = e
+            self._arm(0)
+            return False
+        if done:
+            if self._drained == 1:
+                if self.notify_drained:
+                    self._drained = 2
+                    self._arm(0)
+            if self._conn.state == _CLOSED:
+                self._arm(0)
+        if done is self._blocked:
+            self._blocked = not done
+            _watch(self)
+        return done
+
+    def _receive(self):
+        # One read and all its events.  Returns True if there may be more to read.
+        conn = self._conn
+        n = conn.fill(self._sock)
+        if not n:
+            if n == 0:
+                self._end(self.cause or "eof")
+            return False
+        self._heard_at = ticks_ms()
+        self._pings = 0
+        while True:
+            event = conn.next_event()
+            if event == 0:
+                return True
+            if 0 < event <= _BINARY or event == _PONG:
+                self._handler(event, conn.data())
+            elif event == _PING:
+                self._flush()
+            elif event == OPENED:
+                self.status = 101
+                self.stage = "open"
+                self._arm(self._ping_interval_ms or _FOREVER_MS)
+                self._handler(event, None)
+                conn.response = None
+            elif event == _CLOSE:
+                self.cause = self.cause or "peer"
+                self._linger()
+                self._flush()
+            else:
+                self._failed(conn)
+            if self._conn is not conn:
+                return False
+
+    def _failed(self, conn):
+        self.text = conn.error.args[-1]
+        if self.stage == "http":
+            self.status = conn.response.status
+            return self._end("handshake" if self.status == 101 else "http")
+        # The close frame goes out, and the peer gets time to read it: a socket closed with
+        # bytes unread would take it back.
+        self.cause = self.cause or self.text
+        self._linger()
+        self._flush()
+
+    def _lost(self, error):
+        # The network failed.
+        while self.stage == "tcp" and self._addresses and not self.cause:
+            self._hang_up()
+            self._broken = None
+            try:
+                return self._dial()
+            except OSError as e:
+                error = e
+        if not self.cause:
+            self.errno = error.errno
+        self._end(self.cause or "os")
+
+    def _hang_up(self):
+        if self._sock:
+            _unwatch(self)
+            self._sock.close()
+            self._sock = None
+
+    def _end(self, cause):
+        conn = self._conn
+        self._hang_up()
+        _links.remove(self)
+        self._conn = None
+        self.cause = cause
+        self.code = conn.close_code
+        self.reason = conn.close_reason
+        self._handler(ENDED, None)
+
+
+# ---- Turning the crank
+
+
+def _serve(link, ready):
+    # Runs one step of link; what fails in it ends the link, never the pump.
+    try:
+        if ready:
+            link._ready()
+        else:
+            link._tick()
+    except Exception as e:
+        if link._conn is None:
+            sys.print_exception(e)
+        elif isinstance(e, OSError):
+            link._lost(e)
+        elif isinstance(e, MemoryError):
+            if link.stage == "open":
+                link._conn.fail((1009, "memory"))
+                link._failed(link._conn)
+            else:
+                link._end(link.cause or "memory")
+        else:
+            sys.print_exception(e)
+            link._end("error")
+
+
+def _run_timers():
+    global _next_at
+    now = ticks_ms()
+    # Backwards and by index: links end and begin while this runs, and nothing is allocated.
+    i = len(_links)
+    while i:
+        i -= 1
+        if i < len(_links):
+            link = _links[i]
+            if ticks_diff(link._at, now) <= 0:
+                _serve(link, False)
+    _next_at = ticks_add(now, _FOREVER_MS)
+    for link in _links:
+        if ticks_diff(link._at, _next_at) < 0:
+            _next_at = link._at
+
+
+def step(wait_ms=-1):
+    """Serve what is due, after waiting for it.
+
+    wait_ms: how long to wait at most, -1: until something happens.
+    Returns True while a link is left.
+    """
+    left = ticks_diff(_next_at, ticks_ms()) if _links else wait_ms
+    if _links and left <= 0:
+        _run_timers()
+        left = 0
+    elif 0 <= wait_ms < left:
+        left = wait_ms
+    for sock, _ in _poller.ipoll(left):
+        link = _by_id.get(id(sock))
+        if link:
+            _serve(link, True)
+    return bool(_links)
+
+
+def run():
+    """Serve until no link is left."""
+    for link in _links:
+        if link._tasks:
+            # Its asyncio loop is no longer running.
+            _unwatch(link)
+            link._tasks = None
+            if link._sock:
+                _watch(link)
+    while step():
+        pass
+
+
+def _at_exit():
+    # The main script has ended: with an exception the process ends too.
+    error = sys.exc_info()[1] if hasattr(sys, "exc_info") else None
+    try:
+        if error is None or isinstance(error, (StopIteration, GeneratorExit)):
+            run()
+    except Exception as e:
+        sys.print_exception(e)
+    except SystemExit:
+        pass
+    if callable(_exit):
+        _exit()
+
+
+def _adopt(link):
+    # Finds out who will serve a new link.
+    global _exit, _exit_set
+    if "asyncio.core" in sys.modules:
+        link._tasks = [None, None]
+        if not _clock:
+            _start_clock()
+    if not _exit_set and hasattr(sys, "atexit"):
+        _exit_set = True
+        _exit = sys.atexit(_at_exit)
+
+
+def _watch(link):
+    # Has link served when its socket can be read, or also written if the link is blocked.
+    tasks = link._tasks
+    if tasks:
+        for i in range(2 if link._blocked else 1):
+            if not tasks[i]:
+                create_task = sys.modules["asyncio.core"].create_task
+                tasks[i] = create_task(_task(link, link._sock, i))
+    else:
+        _by_id[id(link._sock)] = link
+        _poller.register(link._sock, select.POLLIN | (select.POLLOUT if link._blocked else 0))
+
+
+def _unwatch(link):
+    tasks = link._tasks
+    if tasks:
+        for i in range(2):
+            if tasks[i] and tasks[i] is not sys.modules["asyncio.core"].cur_task:
+                tasks[i].cancel()
+            tasks[i] = None
+    elif link._sock and _by_id.pop(id(link._sock), None):
+        _poller.unregister(link._sock)
+
+
+def _task(link, sock, i):
+    # The asyncio task that serves link when its socket can be read (i 0) or, for as long as
+    # that is wanted, written (i 1).
+    queue = sys.modules["asyncio.core"]._io_queue
+    while link._sock is sock and (link._blocked or not i):
+        if i:
+            yield queue.queue_write(sock)
+        else:
+            yield queue.queue_read(sock)
+        if link._sock is sock:
+            _serve(link, True)
+    if link._sock is sock:
+        link._tasks[i] = None
+
+
+def _start_clock():
+    global _clock
+    core = sys.modules["asyncio.core"]
+    if _clock and _clock is core.cur_task:
+        return
+    if _clock:
+        _clock.cancel()
+    _clock = core.create_task(_tell_time(core))
+
+
+def _tell_time(core):
+    # The asyncio task that runs the timers.
+    global _clock
+    while _links:
+        left = ticks_diff(_next_at, ticks_ms())
+        if left > 0:
+            yield from core.sleep_ms(left)
+        else:
+            _run_timers()
+            yield from core.sleep_ms(0)
+    _clock = None

@@ -1,0 +1,78 @@
+"""WebSocket addresses: `ws://` and `wss://` (RFC 6455 §3, RFC 3986)."""
+
+from micropython import const
+
+_MAX_AUTHORITY_LEN = const(255)  # "host:port", bytes; NodeMCU's limit and a DNS name's
+
+
+class URLError(ValueError):
+    """A URL that cannot be used.
+
+    args: (part, text); part is "scheme", "length", "port", "host" or "path", and the parts are
+    checked in this order.
+    """
+
+
+def _plain(text):
+    # Printable ASCII without space: what may stand in a request line or a Host header.
+    for c in text:
+        if not "!" <= c <= "~":
+            return False
+    return bool(text)
+
+
+def parse(url):
+    """Take a WebSocket URL apart.
+
+    url: str, `ws[s]://[userinfo@]host[:port][/path][?query][#fragment]`; an IPv6 literal
+    stands in brackets. The fragment is dropped.
+    Returns (secure, host, port, path, userinfo): path begins with "/" and holds the query,
+    userinfo is "" if there is none, host has no brackets.
+    Raises TypeError if url is not a str, URLError if it is malformed.
+    Source: RFC 6455 §3.
+    """
+    if not isinstance(url, str):
+        raise TypeError("url")
+    scheme, sep, rest = url.partition("://")
+    scheme = scheme.lower()
+    if not sep or scheme not in ("ws", "wss"):
+        raise URLError("scheme", url)
+    rest = rest.partition("#")[0]
+    end = len(rest)
+    for mark in "/?":
+        at = rest.find(mark)
+        if 0 <= at < end:
+            end = at
+    authority = rest[:end]
+    path = rest[end:]
+    if not path.startswith("/"):
+        path = "/" + path
+    at = authority.rfind("@")
+    userinfo = authority[:at] if at >= 0 else ""
+    authority = authority[at + 1 :]
+    if len(authority) > _MAX_AUTHORITY_LEN:
+        raise URLError("length", authority)
+
+    if authority.startswith("["):
+        host, sep, port = authority[1:].partition("]")
+        valid = sep and ":" in host and (not port or port.startswith(":"))
+        port = port[1:] if port else None
+    else:
+        host, sep, port = authority.partition(":")
+        valid = True
+        if not sep:
+            port = None
+    if port is None:
+        port = 443 if scheme == "wss" else 80
+    else:
+        if not port.isdigit() or len(port) > 5 or not 0 < int(port) < 65536:
+            raise URLError("port", port)
+        port = int(port)
+    if not valid or not _plain(host):
+        raise URLError("host", host)
+    for c in '[]\\<>"^`{|}':
+        if c in host:
+            raise URLError("host", host)
+    if not _plain(path):
+        raise URLError("path", path)
+    return scheme == "wss", host, port, path, userinfo

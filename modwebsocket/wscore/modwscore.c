@@ -1,0 +1,621 @@
+// The Python module `_wscore`: binds wscore.c to MicroPython.
+//
+//     c = Codec(role, rx_len, tx_len, max_message_len, seed)
+//
+// One Codec is one end of one connection: a receive buffer, a transmit buffer, and the message
+// under construction.  It allocates at construction and for what it hands to the caller, else
+// only for a message that does not fit the receive buffer (once, exactly) or is fragmented.
+//
+//   c.fill(stream)       one read into the receive buffer: bytes read, 0 at the end of the
+//                        stream, None if nothing is there; OSError as the stream raises it
+//   c.readline()         handshake: the next line as bytes, without its end; None if incomplete;
+//                        ValueError if it is longer than the receive buffer
+//   c.read()             handshake: all unread bytes
+//   c.next()             the next event: 0 (feed more), TEXT, BINARY, CLOSE, PING, PONG (their
+//                        opcodes), minus a close code (-1002, -1007, -1009), or -1 and -2: no
+//                        memory for a message of one frame, of several.  Errors are sticky,
+//                        and what arrives after one is dropped.
+//   c.data()             of the last event: str, bytes, or for CLOSE a tuple (code, reason);
+//                        valid until the next call of next() or fill()
+//   c.readinto(buf)      the same as bytes into buf: the number copied; allocates nothing
+//   c.send(first, data)  a frame (opcode | FIN): True if taken, False if it must wait until
+//                        flush() returns True.  What does not fit the transmit buffer is taken
+//                        by reference, if it is immutable; a mutable one gives False.
+//   c.pong()             answers the ping that next() just returned: as send()
+//   c.write(data)        handshake: raw bytes: as send()
+//   c.flush(stream)      writes what the stream takes: True when nothing is left
+//   c.pending()          bytes not yet written to the stream
+//
+//   mask(buf, key, offset)   masks a writable buffer in place (RFC 6455 §5.3)
+//   check(first, data)       the payload length in bytes that send() would take; ValueError if
+//                            the opcode, the length or a text's UTF-8 is wrong
+//   accept(key)              Sec-WebSocket-Accept of a Sec-WebSocket-Key, both bytes
+//
+// Built as a user C module and, with MICROPY_ENABLE_DYNRUNTIME, as a native .mpy.
+#if MICROPY_ENABLE_DYNRUNTIME
+#include "py/dynruntime.h"
+#define ws_move mp_fun_table.memmove_
+#else
+#include <string.h>
+#include "py/runtime.h"
+#include "py/objstr.h"
+#include "py/stream.h"
+#define ws_move memmove
+#endif
+#include "py/mperrno.h"
+#include "wscore.h"
+
+#if MICROPY_ENABLE_DYNRUNTIME
+typedef struct {
+    mp_obj_base_t base;
+    size_t hash;
+    size_t len;
+    const byte *data;
+} mp_obj_str_t;
+
+#if defined(__xtensa__)
+// gcc folds the index into the literal of the table's address, which mpy_ld.py cannot link.
+static inline __attribute__((always_inline)) const uint16_t *ws_qstr_table(void) {
+    const uint16_t *table = mp_native_qstr_table;
+    __asm__ ("" : "+r" (table));
+    return table;
+}
+#define mp_native_qstr_table (ws_qstr_table())
+#endif
+#endif
+
+#define RX_MIN (WS_HEADER_MAX + WS_CONTROL_MAX)
+#define TX_MIN (WS_HEADER_MAX + WS_CONTROL_MAX + 3)
+
+// Events of next() beside opcodes and close codes.
+#define NO_MEMORY_FRAME (-1)
+#define NO_MEMORY_FRAGMENTS (-2)
+
+// Where the payload of the frame in progress goes.
+enum { WANT_HEADER, INTO_RX, INTO_MESSAGE };
+
+typedef struct {
+    mp_obj_base_t base;
+    ws_decoder_t decoder;
+    ws_random_t random;
+    uint8_t state;
+    uint8_t role;
+    int8_t event;               // last event, 0: none
+    int16_t error;              // sticky, 0: none
+    uint32_t key;               // of the frame being sent
+
+    uint8_t *rx;                // unread bytes: rx[rx_at..rx_end)
+    size_t rx_len;
+    size_t rx_at;
+    size_t rx_end;
+
+    uint8_t *message;           // heap block of a message that is not delivered from rx
+    size_t message_size;        // its size
+    size_t message_len;         // bytes decoded in it
+    size_t fresh;               // bytes that fill() put behind them
+    const uint8_t *payload;     // of the last event
+    size_t payload_len;
+
+    uint8_t *tx;                // unwritten bytes: tx[tx_at..tx_end)
+    size_t tx_len;
+    size_t tx_at;
+    size_t tx_end;
+    mp_obj_t source;            // keeps alive what is being sent by reference
+    const uint8_t *src;
+    size_t src_left;
+    uint32_t src_at;            // payload offset of src[0]
+} codec_t;
+
+// str or bytes around data[0..len), a heap block of its own with a zero behind the data.
+// Made by hand, as the runtime's constructors would hash, validate or copy it once more; a
+// hash of 0 means "not computed yet".
+static mp_obj_t WS_CODE ws_new_str(const mp_obj_type_t *type, uint8_t *data, size_t len) {
+    mp_obj_str_t *o = m_new_obj(mp_obj_str_t);
+    o->base.type = type;
+    o->hash = 0;
+    o->len = len;
+    data[len] = 0;
+    o->data = data;
+    return MP_OBJ_FROM_PTR(o);
+}
+
+static mp_obj_t WS_CODE ws_copy_str(const mp_obj_type_t *type, const uint8_t *data, size_t len) {
+    uint8_t *copy = m_new(uint8_t, len + 1);
+    ws_move(copy, data, len);
+    return ws_new_str(type, copy, len);
+}
+
+#if !MICROPY_ENABLE_DYNRUNTIME
+static const mp_obj_type_t codec_type;
+#else
+mp_obj_full_type_t codec_type;
+#endif
+
+static mp_obj_t WS_CODE codec_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw,
+    const mp_obj_t *args) {
+    mp_arg_check_num(n_args, n_kw, 5, 5, false);
+    mp_int_t role = mp_obj_get_int(args[0]);
+    mp_int_t rx_len = mp_obj_get_int(args[1]);
+    mp_int_t tx_len = mp_obj_get_int(args[2]);
+    mp_int_t max_len = mp_obj_get_int(args[3]);
+    mp_buffer_info_t seed;
+    mp_get_buffer_raise(args[4], &seed, MP_BUFFER_READ);
+    if (role < WS_CLIENT || role > WS_SERVER || rx_len < RX_MIN || tx_len < TX_MIN
+        || max_len < 0 || (uint32_t)max_len > 0x7fffffff || seed.len != 20) {
+        mp_raise_ValueError(MP_ERROR_TEXT("Codec"));
+    }
+    codec_t *self = m_new_obj(codec_t);
+    self->base.type = type;
+    self->role = role;
+    self->state = WANT_HEADER;
+    self->event = self->error = 0;
+    self->rx = self->tx = self->message = NULL;
+    self->rx_len = rx_len;
+    self->tx_len = tx_len;
+    self->rx_at = self->rx_end = self->tx_at = self->tx_end = 0;
+    self->message_size = self->message_len = self->fresh = self->payload_len = 0;
+    self->payload = self->src = NULL;
+    self->src_left = 0;
+    self->source = mp_const_none;
+    ws_decoder_init(&self->decoder, role, max_len);
+    ws_random_init(&self->random, seed.buf);
+    self->rx = m_new(uint8_t, rx_len);
+    self->tx = m_new(uint8_t, tx_len);
+    return MP_OBJ_FROM_PTR(self);
+}
+
+// ---- Receiving
+
+static void WS_CODE rx_compact(codec_t *self) {
+    ws_move(self->rx, self->rx + self->rx_at, self->rx_end - self->rx_at);
+    self->rx_end -= self->rx_at;
+    self->rx_at = 0;
+}
+
+static mp_obj_t WS_CODE codec_fill(mp_obj_t self_in, mp_obj_t stream) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    uint8_t *to;
+    size_t room;
+    bool direct = self->state == INTO_MESSAGE && self->rx_at == self->rx_end;
+    if (direct) {
+        to = self->message + self->message_len + self->fresh;
+        room = self->decoder.frame_left - self->fresh;
+    } else {
+        if (self->rx_at != 0) {
+            rx_compact(self);
+        }
+        to = self->rx + self->rx_end;
+        room = self->rx_len - self->rx_end;
+    }
+    if (room == 0) {
+        mp_raise_OSError(MP_ENOBUFS);
+    }
+    int error = 0;
+    const mp_stream_p_t *protocol = mp_get_stream_raise(stream, MP_STREAM_OP_READ);
+    mp_uint_t n = protocol->read(stream, to, room, &error);
+    if (n == MP_STREAM_ERROR) {
+        if (mp_is_nonblocking_error(error)) {
+            return mp_const_none;
+        }
+        mp_raise_OSError(error);
+    }
+    if (n > room) {
+        mp_raise_OSError(MP_EIO);
+    }
+    if (direct) {
+        self->fresh += n;
+    } else {
+        self->rx_end += n;
+    }
+    return MP_OBJ_NEW_SMALL_INT(n);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(codec_fill_obj, codec_fill);
+
+static mp_obj_t WS_CODE codec_readline(mp_obj_t self_in) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    const uint8_t *line = self->rx + self->rx_at;
+    for (size_t i = self->rx_at; i < self->rx_end; i++) {
+        if (self->rx[i] == '\n') {
+            size_t len = i - self->rx_at;
+            self->rx_at = i + 1;
+            if (len != 0 && line[len - 1] == '\r') {
+                len--;
+            }
+            return mp_obj_new_bytes(line, len);
+        }
+    }
+    if (self->rx_end - self->rx_at == self->rx_len) {
+        mp_raise_ValueError(MP_ERROR_TEXT("line"));
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(codec_readline_obj, codec_readline);
+
+static mp_obj_t WS_CODE codec_read(mp_obj_t self_in) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    mp_obj_t bytes = mp_obj_new_bytes(self->rx + self->rx_at, self->rx_end - self->rx_at);
+    self->rx_at = self->rx_end = 0;
+    return bytes;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(codec_read_obj, codec_read);
+
+// Decides where the payload goes of the frame whose header was just read.
+static int WS_CODE begin_frame(codec_t *self) {
+    ws_decoder_t *d = &self->decoder;
+    if (d->frame_len <= self->rx_len && d->first && d->fin) {
+        self->state = INTO_RX;
+        return 0;
+    }
+    // One more byte for the zero behind a str.
+    uint8_t *message = m_renew_maybe(uint8_t, self->message, self->message_size,
+        d->message_len + 1, true);
+    if (message == NULL) {
+        return d->first && d->fin ? NO_MEMORY_FRAME : NO_MEMORY_FRAGMENTS;
+    }
+    self->message = message;
+    self->message_size = d->message_len + 1;
+    self->state = INTO_MESSAGE;
+    return 0;
+}
+
+// Decodes what has arrived of the payload: WS_DONE at the end of the frame.
+static int WS_CODE decode_payload(codec_t *self) {
+    ws_decoder_t *d = &self->decoder;
+    size_t n = self->rx_end - self->rx_at;
+    if (self->state == INTO_RX) {
+        size_t seen = d->frame_len - d->frame_left;
+        n = MIN(n - seen, d->frame_left);
+        int result = ws_decode_payload(d, self->rx + self->rx_at + seen, n);
+        if (result == WS_MORE && self->rx_at + d->frame_len > self->rx_len) {
+            rx_compact(self);
+        }
+        return result;
+    }
+    uint8_t *to = self->message + self->message_len;
+    if (self->fresh != 0) {
+        n = self->fresh;
+        self->fresh = 0;
+    } else {
+        n = MIN(n, d->frame_left);
+        ws_move(to, self->rx + self->rx_at, n);
+        self->rx_at += n;
+    }
+    self->message_len += n;
+    return ws_decode_payload(d, to, n);
+}
+
+static int WS_CODE codec_event(codec_t *self) {
+    ws_decoder_t *d = &self->decoder;
+    if (self->payload == self->message) {
+        // The last event's, if the caller did not take it.
+        self->message = NULL;
+        self->message_size = self->message_len = 0;
+    }
+    self->payload = NULL;
+    self->payload_len = 0;
+    for (;;) {
+        if (self->state == WANT_HEADER) {
+            size_t used;
+            int result = ws_decode_header(d, self->rx + self->rx_at, self->rx_end - self->rx_at,
+                &used);
+            self->rx_at += used;
+            if (result == WS_MORE) {
+                self->rx_at = self->rx_end = 0;
+            }
+            if (result != WS_DONE) {
+                return result;
+            }
+            result = begin_frame(self);
+            if (result != 0) {
+                return result;
+            }
+        }
+        int result = decode_payload(self);
+        if (result != WS_DONE) {
+            return result;
+        }
+        bool in_rx = self->state == INTO_RX;
+        self->state = WANT_HEADER;
+        if (in_rx) {
+            self->payload = self->rx + self->rx_at;
+            self->payload_len = d->frame_len;
+            self->rx_at += d->frame_len;
+            return d->opcode;
+        }
+        if (d->fin) {
+            self->payload = self->message;
+            self->payload_len = self->message_len;
+            return d->opcode;
+        }
+    }
+}
+
+static mp_obj_t WS_CODE codec_next(mp_obj_t self_in) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    int event = self->error;
+    if (event == 0) {
+        event = codec_event(self);
+    }
+    if (event < 0) {
+        self->error = event;
+        self->state = WANT_HEADER;
+        self->message = NULL;
+        self->payload = NULL;
+        self->rx_at = self->rx_end = self->message_size = self->message_len = self->fresh = 0;
+        self->payload_len = 0;
+    }
+    self->event = event > 0 ? event : 0;
+    return MP_OBJ_NEW_SMALL_INT(event);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(codec_next_obj, codec_next);
+
+static mp_obj_t WS_CODE codec_data(mp_obj_t self_in) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    size_t len = self->payload_len;
+    const mp_obj_type_t *type = self->event == WS_TEXT ? &mp_type_str : &mp_type_bytes;
+    if (self->event == WS_CLOSE) {
+        size_t skip = MIN(len, 2);
+        mp_obj_t pair[2] = {
+            MP_OBJ_NEW_SMALL_INT(self->decoder.close_code),
+            ws_copy_str(&mp_type_str, self->payload + skip, len - skip),
+        };
+        return mp_obj_new_tuple(2, pair);
+    }
+    if (self->payload != NULL && self->payload == self->message) {
+        mp_obj_t data = ws_new_str(type, self->message, len);
+        self->message = NULL;
+        self->message_size = self->message_len = self->payload_len = 0;
+        self->payload = NULL;
+        return data;
+    }
+    return ws_copy_str(type, self->payload, len);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(codec_data_obj, codec_data);
+
+static mp_obj_t WS_CODE codec_readinto(mp_obj_t self_in, mp_obj_t buf) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(buf, &info, MP_BUFFER_WRITE);
+    size_t len = self->payload_len;
+    if (len > info.len) {
+        mp_raise_ValueError(MP_ERROR_TEXT("buffer"));
+    }
+    ws_move(info.buf, self->payload, len);
+    return MP_OBJ_NEW_SMALL_INT(len);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(codec_readinto_obj, codec_readinto);
+
+// ---- Sending
+
+// Puts a frame into the transmit buffer, and what does not fit behind it by reference, if
+// `keep` is an object that may be referred to.  first: opcode | FIN, or -1 for raw bytes.
+static bool WS_CODE tx_begin(codec_t *self, int first, const uint8_t *data, size_t len,
+    mp_obj_t keep) {
+    if (self->src_left != 0) {
+        return false;
+    }
+    uint8_t header[WS_HEADER_MAX];
+    size_t header_len = 0;
+    bool masked = first >= 0 && self->role == WS_CLIENT;
+    uint32_t key = 0;
+    if (masked) {
+        key = ws_random(&self->random);
+    }
+    if (first >= 0) {
+        header_len = ws_encode_header(header, first, len, masked ? &key : NULL);
+    }
+    if (self->tx_at == self->tx_end) {
+        // Where the payload has the source's alignment, masking works by whole words.
+        self->tx_at = self->tx_end = ((uintptr_t)data - header_len) & 3;
+    }
+    size_t need = header_len + len;
+    if (need > self->tx_len - self->tx_end && self->tx_at != self->tx_end) {
+        ws_move(self->tx, self->tx + self->tx_at, self->tx_end - self->tx_at);
+        self->tx_end -= self->tx_at;
+        self->tx_at = 0;
+    }
+    size_t room = self->tx_len - self->tx_end;
+    if (need > room && (keep == MP_OBJ_NULL || header_len > room)) {
+        return false;
+    }
+    ws_move(self->tx + self->tx_end, header, header_len);
+    self->tx_end += header_len;
+    size_t n = MIN(len, room - header_len);
+    ws_mask(self->tx + self->tx_end, data, n, key, 0);
+    self->tx_end += n;
+    if (n != len) {
+        self->key = key;
+        self->source = keep;
+        self->src = data + n;
+        self->src_at = n;
+        self->src_left = len - n;
+    }
+    return true;
+}
+
+static void WS_CODE tx_refill(codec_t *self) {
+    size_t at = (uintptr_t)self->src & 3;
+    size_t n = MIN(self->src_left, self->tx_len - at);
+    ws_mask(self->tx + at, self->src, n, self->key, self->src_at);
+    self->tx_at = at;
+    self->tx_end = at + n;
+    self->src += n;
+    self->src_at += n;
+    self->src_left -= n;
+    if (self->src_left == 0) {
+        self->source = mp_const_none;
+    }
+}
+
+// The bytes of a frame to send.  first: opcode | FIN, which is returned as an integer.
+static int WS_CODE get_frame(mp_obj_t first_in, mp_obj_t data, mp_buffer_info_t *info) {
+    mp_int_t first = mp_obj_get_int(first_in);
+    mp_int_t opcode = first & ~WS_FIN;
+    mp_get_buffer_raise(data, info, MP_BUFFER_READ);
+    if (opcode < 0 || opcode > WS_PONG || (opcode > WS_BINARY && opcode < WS_CLOSE)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("opcode"));
+    }
+    if ((opcode >= WS_CLOSE && info->len > WS_CONTROL_MAX) || info->len > 0x7fffffff) {
+        mp_raise_ValueError(MP_ERROR_TEXT("length"));
+    }
+    if (first == (WS_FIN | WS_TEXT) && ws_utf8(0, info->buf, info->len) != WS_UTF8_ACCEPT) {
+        mp_raise_ValueError(MP_ERROR_TEXT("text is not UTF-8"));
+    }
+    return first;
+}
+
+static mp_obj_t WS_CODE tx_object(codec_t *self, int first, mp_obj_t data,
+    const mp_buffer_info_t *info) {
+    mp_buffer_info_t writable;
+    bool mutable = mp_get_buffer(data, &writable, MP_BUFFER_WRITE);
+    bool control = first >= (WS_FIN | WS_CLOSE);
+    return mp_obj_new_bool(tx_begin(self, first, info->buf, info->len,
+        mutable || control ? MP_OBJ_NULL : data));
+}
+
+static mp_obj_t WS_CODE codec_send(mp_obj_t self_in, mp_obj_t first_in, mp_obj_t data) {
+    mp_buffer_info_t info;
+    int first = get_frame(first_in, data, &info);
+    return tx_object(MP_OBJ_TO_PTR(self_in), first, data, &info);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(codec_send_obj, codec_send);
+
+static mp_obj_t WS_CODE codec_write(mp_obj_t self_in, mp_obj_t data) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(data, &info, MP_BUFFER_READ);
+    return tx_object(MP_OBJ_TO_PTR(self_in), -1, data, &info);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(codec_write_obj, codec_write);
+
+static mp_obj_t WS_CODE codec_pong(mp_obj_t self_in) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    return mp_obj_new_bool(tx_begin(self, WS_FIN | WS_PONG, self->payload, self->payload_len,
+        MP_OBJ_NULL));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(codec_pong_obj, codec_pong);
+
+static mp_obj_t WS_CODE codec_flush(mp_obj_t self_in, mp_obj_t stream) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    const mp_stream_p_t *protocol = mp_get_stream_raise(stream, MP_STREAM_OP_WRITE);
+    for (;;) {
+        if (self->tx_at == self->tx_end) {
+            if (self->src_left == 0) {
+                return mp_const_true;
+            }
+            tx_refill(self);
+        }
+        int error = 0;
+        size_t len = self->tx_end - self->tx_at;
+        mp_uint_t n = protocol->write(stream, self->tx + self->tx_at, len, &error);
+        if (n == MP_STREAM_ERROR) {
+            if (mp_is_nonblocking_error(error)) {
+                return mp_const_false;
+            }
+            mp_raise_OSError(error);
+        }
+        if (n > len) {
+            mp_raise_OSError(MP_EIO);
+        }
+        if (n == 0) {
+            return mp_const_false;
+        }
+        self->tx_at += n;
+    }
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(codec_flush_obj, codec_flush);
+
+static mp_obj_t WS_CODE codec_pending(mp_obj_t self_in) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    return MP_OBJ_NEW_SMALL_INT(self->tx_end - self->tx_at + self->src_left);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(codec_pending_obj, codec_pending);
+
+// ---- Functions
+
+static mp_obj_t WS_CODE mod_mask(mp_obj_t buf, mp_obj_t key_in, mp_obj_t offset) {
+    mp_buffer_info_t info, key;
+    mp_get_buffer_raise(buf, &info, MP_BUFFER_RW);
+    mp_get_buffer_raise(key_in, &key, MP_BUFFER_READ);
+    if (key.len != 4) {
+        mp_raise_ValueError(MP_ERROR_TEXT("key"));
+    }
+    const uint8_t *k = key.buf;
+    uint32_t word = k[0] | k[1] << 8 | k[2] << 16 | (uint32_t)k[3] << 24;
+    ws_mask(info.buf, info.buf, info.len, word, mp_obj_get_int(offset));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(mod_mask_obj, mod_mask);
+
+static mp_obj_t WS_CODE mod_check(mp_obj_t first, mp_obj_t data) {
+    mp_buffer_info_t info;
+    get_frame(first, data, &info);
+    return MP_OBJ_NEW_SMALL_INT(info.len);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(mod_check_obj, mod_check);
+
+static mp_obj_t WS_CODE mod_accept(mp_obj_t key_in) {
+    mp_buffer_info_t key;
+    mp_get_buffer_raise(key_in, &key, MP_BUFFER_READ);
+    uint8_t accept[28];
+    ws_accept_key(accept, key.buf, key.len);
+    return mp_obj_new_bytes(accept, sizeof(accept));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(mod_accept_obj, mod_accept);
+
+// ---- Registration
+
+#define METHODS(X) X(fill) X(readline) X(read) X(next) X(data) X(readinto) \
+    X(send) X(pong) X(write) X(flush) X(pending)
+#define FUNCTIONS(X) X(mask) X(check) X(accept)
+
+#if !MICROPY_ENABLE_DYNRUNTIME
+
+#define METHOD(name) { MP_ROM_QSTR(MP_QSTR_##name), MP_ROM_PTR(&codec_##name##_obj) },
+static const mp_rom_map_elem_t codec_locals_dict_table[] = { METHODS(METHOD) };
+static MP_DEFINE_CONST_DICT(codec_locals_dict, codec_locals_dict_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(
+    codec_type,
+    MP_QSTR_Codec,
+    MP_TYPE_FLAG_NONE,
+    make_new, codec_make_new,
+    locals_dict, &codec_locals_dict
+    );
+
+#define FUNCTION(name) { MP_ROM_QSTR(MP_QSTR_##name), MP_ROM_PTR(&mod_##name##_obj) },
+static const mp_rom_map_elem_t wscore_globals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__wscore) },
+    { MP_ROM_QSTR(MP_QSTR_Codec), MP_ROM_PTR(&codec_type) },
+    FUNCTIONS(FUNCTION)
+};
+static MP_DEFINE_CONST_DICT(wscore_globals, wscore_globals_table);
+
+const mp_obj_module_t wscore_module = {
+    .base = { &mp_type_module },
+    .globals = (mp_obj_dict_t *)&wscore_globals,
+};
+MP_REGISTER_MODULE(MP_QSTR__wscore, wscore_module);
+
+#else
+
+#define COUNT(name) + 1
+mp_map_elem_t codec_locals_dict_table[0 METHODS(COUNT)];
+static MP_DEFINE_CONST_DICT(codec_locals_dict, codec_locals_dict_table);
+
+mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
+    MP_DYNRUNTIME_INIT_ENTRY
+    size_t i = 0;
+    #define METHOD(name) codec_locals_dict_table[i++] = (mp_map_elem_t) { \
+        MP_OBJ_NEW_QSTR(MP_QSTR_##name), MP_OBJ_FROM_PTR(&codec_##name##_obj) };
+    METHODS(METHOD)
+    codec_type.base.type = (void *)&mp_fun_table.type_type;
+    codec_type.name = MP_QSTR_Codec;
+    MP_OBJ_TYPE_SET_SLOT(&codec_type, make_new, codec_make_new, 0);
+    MP_OBJ_TYPE_SET_SLOT(&codec_type, locals_dict, (void *)&codec_locals_dict, 1);
+    mp_store_global(MP_QSTR_Codec, MP_OBJ_FROM_PTR(&codec_type));
+    #define FUNCTION(name) mp_store_global(MP_QSTR_##name, MP_OBJ_FROM_PTR(&mod_##name##_obj));
+    FUNCTIONS(FUNCTION)
+    MP_DYNRUNTIME_INIT_EXIT
+}
+
+#endif
