@@ -218,7 +218,7 @@ def check_generated(run_vectors, vectors):
     run(run_vectors, path)
 
 
-GENERATED = settings(max_examples=150, deadline=None,
+GENERATED = settings(max_examples=100, deadline=None,
                      suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 

@@ -128,12 +128,12 @@ def decode(role, limit, wire):
             raise Refused(code)
 
     def control_frame(kind, length, key):
+        require(kind != CLOSE or length != 1)
         data = b""
         reason = Text()
         for i in range(length):
             data += bytes([number(1) ^ key[i % 4]])
             if kind == CLOSE:
-                require(length > 1)
                 require(i != 1 or is_close_code(int.from_bytes(data, "big")))
                 if i > 1:
                     reason.add(data[i])

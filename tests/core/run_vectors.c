@@ -316,9 +316,6 @@ static void decode(run_t *r, uint8_t *piece, const uint8_t *source, size_t len) 
             on_header(r);
         }
         size_t n = len - at < d->frame_left ? len - at : d->frame_left;
-        if (n == 0 && d->frame_len != 0) {
-            return;
-        }
         uint32_t left = d->frame_left;
         int result = ws_decode_payload(d, piece + at, n);
         if (result < 0) {

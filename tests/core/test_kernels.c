@@ -366,6 +366,24 @@ static void draw(uint32_t *keys, unsigned n, uint8_t seed_byte) {
     }
 }
 
+// The words of SHA-1(seed, counter as 4 bytes), by Python's hashlib, in any order.
+static void test_random_is_sha1(void) {
+    static const uint32_t digests[3][5] = {
+        { 0xbba0693e, 0x6acafbf2, 0x32f3a739, 0x94adce2b, 0x33b67dae },
+        { 0xec23ebda, 0x3d7394b2, 0xf2eafd15, 0xed82f4c9, 0xf8415b24 },
+        { 0xb6a7255c, 0x17f12e34, 0xd426b005, 0x77dc2a50, 0xb4f8a858 },
+    };
+    uint32_t keys[15];
+    draw(keys, 15, 0);
+    for (unsigned i = 0; i < 15; ++i) {
+        unsigned found = 0;
+        for (unsigned j = 0; j < 5; ++j) {
+            found += keys[i / 5 * 5 + j] == digests[i / 5][i % 5];
+        }
+        CHECK(found == 1, "counter %u, word %u", i / 5, i % 5);
+    }
+}
+
 static void test_random(void) {
     static uint32_t keys[DRAWS];
     static uint32_t again[DRAWS];
@@ -416,6 +434,7 @@ int main(int argc, char **argv) {
     test_headers();
     test_close_codes();
     test_accept(file);
+    test_random_is_sha1();
     test_random();
     fclose(file);
     return check_report();
