@@ -43,8 +43,12 @@ static inline uint32_t rotl(uint32_t x, unsigned n) {
     return x << n | x >> (32 - n);
 }
 
-static inline uint32_t get_be32(uint32_t le) {
-    return le << 24 | (le & 0xff00) << 8 | (le >> 8 & 0xff00) | le >> 24;
+static inline uint32_t swap32(uint32_t x) {
+    return x << 24 | (x & 0xff00) << 8 | (x >> 8 & 0xff00) | x >> 24;
+}
+
+static inline uint32_t get_le32(const word_t *p) {
+    return WORDS ? *p : swap32(*p);
 }
 
 // Header -----------------------------------------------------------------------------------
@@ -64,126 +68,144 @@ WS_CODE void ws_decoder_init(ws_decoder_t *d, int role, uint32_t max_message_len
     d->key = 0;
 }
 
-// Checks as much of a header as its first `have` bytes in h[0..3] tell.  Returns the length of
-// the header, to be asked again with that many, or an error.  Knows all when have suffices.
-WS_CODE static int read_header(ws_decoder_t *d, const word_t *h, size_t have) {
-    uint32_t w = h[0];
-    uint32_t opcode = w & 0x7f; // with the RSV bits, which belong to extensions (§5.2)
-    uint32_t control = opcode > WS_BINARY;
-    if (control) {
-        if ((w & 0xff) - (FIN_BIT | WS_CLOSE) > WS_PONG - WS_CLOSE) {
-            return ERROR_PROTOCOL;
-        }
-    } else if ((opcode == WS_CONTINUATION) != (d->message_opcode != 0)) {
-        return ERROR_PROTOCOL;
-    }
-    if (have < 2) {
-        return 2;
-    }
-    if ((w & MASK_BIT) != d->mask_bit) {
-        return ERROR_PROTOCOL;
-    }
-    size_t need = 2 + (w & MASK_BIT) / (MASK_BIT / 4);
+// Length of a header, from its first two bytes.
+static inline size_t header_len(uint32_t w) {
     uint32_t len = w >> 8 & 0x7f;
-    uint32_t key = w >> 16 | h[1] << 16;
-    if (len > WS_CONTROL_MAX) {
-        if (control) {
-            return ERROR_PROTOCOL;
-        }
-        if (len == 126) {
-            need += 2;
-            if (have < 4) {
-                return (int)need;
-            }
-            len = (w >> 8 & 0xff00) | w >> 24;
-            if (len < 126) {
-                return ERROR_PROTOCOL;
-            }
-            key = h[1];
-        } else {
-            need += 8;
-            if (have > 2 && (w >> 16 & 0x80) != 0) {
-                return ERROR_PROTOCOL;
-            }
-            if (have < 10) {
-                return (int)need;
-            }
-            if ((w >> 16 | (h[1] & 0xffff)) != 0) {
-                return ERROR_TOO_BIG;
-            }
-            len = get_be32(h[1] >> 16 | h[2] << 16);
-            if (len < 0x10000) {
-                return ERROR_PROTOCOL;
-            }
-            key = h[2] >> 16 | h[3] << 16;
+    return 2 + (w & MASK_BIT) / (MASK_BIT / 4) + (len < 126 ? 0 : len == 126 ? 2 : 8);
+}
+
+// Moves the bytes of a header to d->head; returns how many are there so far.
+WS_CODE static __attribute__((noinline)) size_t collect(ws_decoder_t *d, const uint8_t *data,
+    size_t len) {
+    uint8_t *head = (uint8_t *)d->head;
+    const uint8_t *end = data + len;
+    size_t have = (size_t)d->state;
+    size_t need = have < 2 ? 2 : header_len(get_le32(d->head));
+    while (data != end && have < need) {
+        head[have++] = *data++;
+        if (have == 2) {
+            need = header_len(get_le32(d->head));
         }
     }
-    uint32_t before = opcode == WS_CONTINUATION ? d->message_len : 0;
-    if (!control && len > d->max_message_len - before) {
-        return ERROR_TOO_BIG;
-    }
-    if (have < need) {
-        return (int)need;
+    d->state = (int32_t)have;
+    return have;
+}
+
+static inline int fail(ws_decoder_t *d, int error) {
+    d->state = error;
+    return error;
+}
+
+WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, size_t *used) {
+    const word_t *h = (const word_t *)data;
+    int32_t before = d->state;
+    *used = len;
+    if (!WORDS || before != 0 || len < sizeof(d->head) || !IS_ALIGNED(data)) {
+        if (before < 0) {
+            return before;
+        }
+        if (before == STATE_CLOSED || len == 0) {
+            return WS_MORE;
+        }
+        len = collect(d, data, len);
+        h = d->head;
     }
 
-    d->frame_len = len;
-    d->frame_left = len;
-    d->key = d->mask_bit != 0 ? key : 0;
+    // Each check is made as soon as its bytes are there.
+    uint32_t w = get_le32(h);
+    uint32_t opcode = w & 0x7f; // with the RSV bits, which belong to extensions (§5.2)
+    uint32_t message_len = 0;
+    if (opcode > WS_BINARY) {
+        if ((w & 0xff) - (FIN_BIT | WS_CLOSE) > WS_PONG - WS_CLOSE) {
+            return fail(d, ERROR_PROTOCOL);
+        }
+    } else if (opcode != WS_CONTINUATION) {
+        if (d->message_opcode != 0) {
+            return fail(d, ERROR_PROTOCOL);
+        }
+    } else {
+        if (d->message_opcode == 0) {
+            return fail(d, ERROR_PROTOCOL);
+        }
+        message_len = d->message_len;
+    }
+    if (len < 2) {
+        return WS_MORE;
+    }
+    if (((w ^ d->mask_bit) & MASK_BIT) != 0) {
+        return fail(d, ERROR_PROTOCOL);
+    }
+    uint32_t frame_len = w >> 8 & 0x7f;
+    size_t need = 2;
+    if (frame_len > WS_CONTROL_MAX) {
+        if (opcode > WS_BINARY) {
+            return fail(d, ERROR_PROTOCOL);
+        }
+        if (frame_len == 126) {
+            need = 4;
+            if (len < need) {
+                return WS_MORE;
+            }
+            frame_len = (w >> 8 & 0xff00) | w >> 24;
+            if (frame_len < 126) {
+                return fail(d, ERROR_PROTOCOL);
+            }
+        } else {
+            if (len > 2 && (w >> 16 & 0x80) != 0) {
+                return fail(d, ERROR_PROTOCOL);
+            }
+            need = 10;
+            if (len < need) {
+                return WS_MORE;
+            }
+            uint32_t middle = get_le32(h + 1);
+            if (w >> 16 != 0 || (middle & 0xffff) != 0) {
+                return fail(d, ERROR_TOO_BIG);
+            }
+            frame_len = swap32(middle >> 16 | get_le32(h + 2) << 16);
+            if (frame_len < 0x10000) {
+                return fail(d, ERROR_PROTOCOL);
+            }
+        }
+    }
+    if (opcode <= WS_BINARY) {
+        if (frame_len > d->max_message_len - message_len) {
+            return fail(d, ERROR_TOO_BIG);
+        }
+        message_len += frame_len;
+    }
+    uint32_t key = 0;
+    if (d->mask_bit != 0) {
+        h += need / 4;
+        need += 4;
+        if (len < need) {
+            return WS_MORE;
+        }
+        key = get_le32(h);
+        if ((need & 2) != 0) {
+            key = key >> 16 | get_le32(h + 1) << 16;
+        }
+    }
+
+    *used = need - (size_t)before;
+    d->state = 0;
+    d->frame_len = frame_len;
+    d->frame_left = frame_len;
+    d->key = key;
     d->fin = w >> 7 & 1;
     d->first = opcode != WS_CONTINUATION;
-    if (!control) {
-        d->message_len = before + len;
+    if (opcode <= WS_BINARY) {
+        d->message_len = message_len;
         if (opcode == WS_CONTINUATION) {
             opcode = d->message_opcode;
         }
         d->message_opcode = d->fin ? 0 : opcode;
     } else if (opcode == WS_CLOSE) {
-        d->close_code = len == 0 ? WS_NO_STATUS : 0;
+        d->close_code = frame_len == 0 ? WS_NO_STATUS : 0;
         d->text_state = WS_UTF8_ACCEPT; // now of the reason: no text can follow
     }
     d->opcode = opcode;
-    d->state = 0;
-    return (int)need;
-}
-
-WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, size_t *used) {
-    int need;
-    if (WORDS && d->state == 0 && len >= sizeof(d->head) && IS_ALIGNED(data)) {
-        need = read_header(d, (const word_t *)data, len);
-        if (need > 0) {
-            *used = (size_t)need;
-            return WS_DONE;
-        }
-        d->state = need;
-    }
-    *used = len;
-    if (d->state < 0) {
-        return d->state;
-    }
-    if (d->state == STATE_CLOSED) {
-        return WS_MORE;
-    }
-
-    uint8_t *head = (uint8_t *)d->head;
-    size_t have = (size_t)d->state;
-    size_t pos = 0;
-    need = have < 2 ? 2 : read_header(d, d->head, have);
-    while (pos < len) {
-        do {
-            head[have++] = data[pos++];
-        } while (have < (size_t)need && pos < len);
-        need = read_header(d, d->head, have);
-        if (need < 0) {
-            d->state = need;
-            return need;
-        }
-        if (have == (size_t)need) {
-            *used = pos;
-            return WS_DONE;
-        }
-    }
-    d->state = (int)have;
-    return WS_MORE;
+    return WS_DONE;
 }
 
 WS_CODE size_t ws_encode_header(uint8_t *out, int first, uint32_t payload_len,
@@ -274,6 +296,41 @@ WS_CODE int ws_decode_payload(ws_decoder_t *d, uint8_t *data, size_t len) {
 
 // Masking ----------------------------------------------------------------------------------
 
+#if WS_WIDE
+
+// Returns how many bytes it did, from the start.
+static inline size_t mask_words(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key) {
+    wide_t keys = {key, key, key, key};
+    wide_t *d = (wide_t *)dst;
+    const wide_t *s = (const wide_t *)src;
+    for (; len >= 64; len -= 64, d += 4, s += 4) {
+        d[0] = s[0] ^ keys;
+        d[1] = s[1] ^ keys;
+        d[2] = s[2] ^ keys;
+        d[3] = s[3] ^ keys;
+    }
+    for (; len >= 16; len -= 16) {
+        *d++ = *s++ ^ keys;
+    }
+    return (size_t)((uint8_t *)d - dst);
+}
+
+#else
+
+static inline __attribute__((always_inline)) void mask_4(word_t *d, const word_t *s,
+    uint32_t key) {
+    word_t a = s[0];
+    word_t b = s[1];
+    d[0] = a ^ key;
+    d[1] = b ^ key;
+    a = s[2];
+    b = s[3];
+    d[2] = a ^ key;
+    d[3] = b ^ key;
+}
+
+#endif
+
 WS_CODE void ws_mask(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key,
     uint32_t offset) {
     uint8_t *end = dst + len;
@@ -281,18 +338,9 @@ WS_CODE void ws_mask(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key,
     key = key >> turn | key << (-turn & 31);
 
     #if WS_WIDE
-    wide_t keys = {key, key, key, key};
-    for (; end - dst >= 64; dst += 64, src += 64) {
-        wide_t *d = (wide_t *)dst;
-        const wide_t *s = (const wide_t *)src;
-        d[0] = s[0] ^ keys;
-        d[1] = s[1] ^ keys;
-        d[2] = s[2] ^ keys;
-        d[3] = s[3] ^ keys;
-    }
-    for (; end - dst >= 16; dst += 16, src += 16) {
-        *(wide_t *)dst = *(const wide_t *)src ^ keys;
-    }
+    size_t done = mask_words(dst, src, len, key);
+    dst += done;
+    src += done;
     #else
     if (WORDS && len >= 8) {
         while (!IS_ALIGNED(dst)) {
@@ -300,25 +348,23 @@ WS_CODE void ws_mask(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key,
             key = rotl(key, 24);
         }
         word_t *d = (word_t *)dst;
-        word_t *d_end = (word_t *)(dst + ((size_t)(end - dst) & ~(size_t)3));
+        size_t n = (size_t)(end - dst) & ~(size_t)3;
+        dst += n;
         if (IS_ALIGNED(src)) {
             const word_t *s = (const word_t *)src;
-            while (d_end - d >= 4) {
-                word_t a = s[0];
-                word_t b = s[1];
-                word_t c = s[2];
-                word_t e = s[3];
-                d[0] = a ^ key;
-                d[1] = b ^ key;
-                d[2] = c ^ key;
-                d[3] = e ^ key;
-                s += 4;
+            src += n;
+            for (word_t *stop = d + (n / 4 & ~(size_t)7); d != stop; d += 8, s += 8) {
+                mask_4(d, s, key);
+                mask_4(d + 4, s + 4, key);
+            }
+            if ((n & 16) != 0) {
+                mask_4(d, s, key);
                 d += 4;
+                s += 4;
             }
-            while (d != d_end) {
-                *d++ = *s++ ^ key;
+            for (; d != (word_t *)dst; d++) {
+                *d = *s++ ^ key;
             }
-            src = (const uint8_t *)s;
         } else {
             // Only words that lie in src as a whole may be read: the last one is left out.
             unsigned ahead = -(unsigned)(uintptr_t)src & 3; // bytes before the next word of src
@@ -328,15 +374,14 @@ WS_CODE void ws_mask(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key,
                 carry |= (uint32_t)*src++ << i;
             }
             const word_t *s = (const word_t *)src;
-            d_end--;
-            while (d < d_end) {
+            dst -= 4;
+            while (d != (word_t *)dst) {
                 uint32_t w = *s++;
                 *d++ = (carry | w << shift) ^ key;
                 carry = w >> (32 - shift);
             }
             src = (const uint8_t *)s - ahead;
         }
-        dst = (uint8_t *)d;
     }
     #endif
     for (; dst != end; key = rotl(key, 24)) {
@@ -351,6 +396,25 @@ static inline uint32_t utf8_step(uint32_t state, uint32_t byte) {
     return utf8_table[byte] >> (state & 31);
 }
 
+// w: a word of ASCII.  Returns the last one of those that follow it, or an earlier one.
+static inline __attribute__((always_inline)) const word_t *skip_ascii(const word_t *w,
+    const word_t *end) {
+    #if WS_WIDE
+    typedef uint64_t __attribute__((vector_size(16))) pair_t;
+    for (; end - w > 16; w += 16) {
+        const wide_t *v = (const wide_t *)(w + 1);
+        pair_t any = (pair_t)(v[0] | v[1] | v[2] | v[3]);
+        if (((any[0] | any[1]) & ((uint64_t)NOT_ASCII << 32 | NOT_ASCII)) != 0) {
+            break;
+        }
+    }
+    #else
+    for (end -= 4; w < end && ((w[1] | w[2] | w[3] | w[4]) & NOT_ASCII) == 0; w += 4) {
+    }
+    #endif
+    return w;
+}
+
 WS_CODE uint32_t ws_utf8(uint32_t state, const uint8_t *data, size_t len) {
     const uint8_t *end = data + len;
     state ^= UTF8_ACCEPT;
@@ -359,13 +423,11 @@ WS_CODE uint32_t ws_utf8(uint32_t state, const uint8_t *data, size_t len) {
             state = utf8_step(state, *data++);
         }
         const word_t *w = (const word_t *)data;
-        const word_t *w_end = (const word_t *)(data + ((size_t)(end - data) & ~(size_t)3));
-        while (w != w_end) {
-            uint32_t x = *w++;
+        data += (size_t)(end - data) & ~(size_t)3;
+        for (; w != (const word_t *)data; w++) {
+            uint32_t x = *w;
             if ((x & NOT_ASCII) == 0 && (state & 31) == UTF8_ACCEPT) {
-                while (w_end - w >= 2 && ((w[0] | w[1]) & NOT_ASCII) == 0) {
-                    w += 2;
-                }
+                w = skip_ascii(w, (const word_t *)data);
                 continue;
             }
             state = utf8_step(state, x & 0xff);
@@ -373,7 +435,6 @@ WS_CODE uint32_t ws_utf8(uint32_t state, const uint8_t *data, size_t len) {
             state = utf8_step(state, x >> 16 & 0xff);
             state = utf8_step(state, x >> 24);
         }
-        data = (const uint8_t *)w;
     }
     while (data != end) {
         state = utf8_step(state, *data++);
@@ -397,25 +458,26 @@ WS_CODE static void sha1_start(uint32_t h[5]) {
 
 // One block (RFC 3174 §6.1), in w[0..15]; the rest of w is ours.
 WS_CODE static void sha1_block(uint32_t h[5], uint32_t w[80]) {
-    for (uint32_t *p = w + 16; p != w + 80; p++) {
-        p[0] = rotl(p[-3] ^ p[-8] ^ p[-14] ^ p[-16], 1);
-    }
     uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
+    uint32_t *p = w;
 
-    #define ROUNDS(from, f, k) \
-    for (const uint32_t *p = w + (from); p != w + (from) + 20; p++) { \
-        uint32_t t = rotl(a, 5) + (f) + e + (k) + *p; \
+    #define ROUNDS(to, f, k, word) \
+    for (; p != w + (to); p++) { \
+        uint32_t t = rotl(a, 5) + (f) + e + (k) + (word); \
         e = d; \
         d = c; \
         c = rotl(b, 30); \
         b = a; \
         a = t; \
     }
-    ROUNDS(0, ((c ^ d) & b) ^ d, 0x5a827999)
-    ROUNDS(20, b ^ c ^ d, 0x6ed9eba1)
-    ROUNDS(40, ((b | c) & d) | (b & c), 0x8f1bbcdc)
-    ROUNDS(60, b ^ c ^ d, 0xca62c1d6)
+    #define NEXT (*p = rotl(p[-3] ^ p[-8] ^ p[-14] ^ p[-16], 1))
+    ROUNDS(16, ((c ^ d) & b) ^ d, 0x5a827999, *p)
+    ROUNDS(20, ((c ^ d) & b) ^ d, 0x5a827999, NEXT)
+    ROUNDS(40, b ^ c ^ d, 0x6ed9eba1, NEXT)
+    ROUNDS(60, ((b | c) & d) | (b & c), 0x8f1bbcdc, NEXT)
+    ROUNDS(80, b ^ c ^ d, 0xca62c1d6, NEXT)
     #undef ROUNDS
+    #undef NEXT
 
     h[0] += a;
     h[1] += b;
@@ -473,11 +535,14 @@ WS_CODE void ws_random_init(ws_random_t *r, const uint8_t seed[20]) {
 
 WS_CODE static void random_refill(ws_random_t *r) {
     uint32_t w[80];
-    for (unsigned i = 0; i < 15; i++) {
-        w[i] = i < 5 ? r->seed[i] : 0;
-    }
+    w[0] = r->seed[0];
+    w[1] = r->seed[1];
+    w[2] = r->seed[2];
+    w[3] = r->seed[3];
+    w[4] = r->seed[4];
     w[5] = r->counter++;
     w[6] = 0x80000000;
+    w[7] = w[8] = w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = 0;
     w[15] = 24 * 8;
     sha1_start(r->out);
     sha1_block(r->out, w);
