@@ -9,30 +9,29 @@ MPY_CROSS := $(BUILD)/mpy-cross/mpy-cross
 
 build_packages := build-essential bzip2 ca-certificates python3 python3-venv xz-utils
 test_packages := gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106
-bench_packages := picolibc-xtensa-lx106-elf qemu-system-misc valgrind
+bench_packages := picolibc-riscv64-unknown-elf picolibc-xtensa-lx106-elf qemu-system-misc valgrind
 
-MAKEFLAGS += --no-print-directory
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
-MAKEFLAGS += -j$(shell nproc)
-endif
+MAKEFLAGS += --no-print-directory -j$(shell nproc)
 
 # What tests and tools need to find the builds.
 export MODWEBSOCKET_BUILD := $(BUILD)
 export MODWEBSOCKET_MPY_DIR := $(MPY)
 export PYTHONDONTWRITEBYTECODE := 1
-# Otherwise MicroPython's build asks git, and in a tree without one gets an answer about ours.
+ifndef MICROPYTHON_DIR
+# In a tree without git, git would answer about the repository around it.
 export MICROPY_GIT_TAG := v$(RELEASE)
 export MICROPY_GIT_HASH := release
+endif
 
 .PHONY: help
 help:  ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
 
 .PHONY: demo test unix unix32 stock failalloc natmod size bench lint clean
-demo: build/unix/micropython build/venv/.demo  ## run a NodeMCU script against a real server
+demo: build/unix/micropython build/venv/.made-demo  ## run a NodeMCU script against a real server
 	@$(PYTHON) tools/demo.py
 
-test: unix unix32 stock failalloc natmod build/venv/.test  ## run all tests
+test: unix unix32 stock failalloc natmod build/venv/.made-test  ## run all tests; ARGS="-k url" for some
 	@$(PYTHON) -m pytest tests $(ARGS)
 
 unix: build/unix/micropython  ## MicroPython for this machine with modwebsocket in it
@@ -41,13 +40,13 @@ stock: build/stock/micropython  ## the same without modwebsocket, to load the na
 failalloc: build/failalloc/micropython  ## the same as unix, with allocations that fail on demand
 natmod: build/natmod/x64/_wscore.mpy  ## the C core as a native module for this machine
 
-size: natmod unix | packages-test  ## bytes of the C part on three machines and of frozen Python
-	@tools/size.sh
+size: build/unix/micropython build/venv/.made-test | packages-bench  ## bytes of the C part on three machines and of frozen Python
+	+@tools/size.sh
 
-bench: unix build/venv/.bench | packages-bench  ## instruction counts and echo speed, with peers
-	@$(PYTHON) tools/bench.py
+bench: unix build/venv/.made-bench | packages-bench  ## instruction counts and echo speed, with peers
+	@$(PYTHON) tools/bench/kernels.py
 
-lint: build/venv/.test  ## check the Python style
+lint: build/venv/.made-test  ## check the Python style
 	@$(PYTHON) -m ruff check .
 
 clean:  ## remove build/; the cache stays
@@ -65,15 +64,24 @@ packages-build packages-test packages-bench: packages-%:
 $(MPY)/py/mpconfig.h $(MPY)/lib/mbedtls/include/mbedtls/version.h &: | packages-build
 	@tools/sources.sh $(MPY) micropython mbedtls
 
-build/venv/.%: pyproject.toml tools/venv.py | packages-build
+# One at a time in one folder.
+build/venv/.made-test build/venv/.made-bench: | build/venv/.made-demo
+build/venv/.made-bench: | build/venv/.made-test
+build/venv/.made-%: pyproject.toml tools/venv.py | packages-build
 	@python3 tools/venv.py build/venv $(CACHE) $*
-	@touch $@
 
 # --- Builds -----------------------------------------------------------------------------------
 
 ours := $(wildcard modwebsocket/*.py modwebsocket/wscore/* lua_compat/*.py \
 	ports/unix/*.* ports/unix/failalloc/*)
-tree := $(MPY)/py/mpconfig.h $(MPY)/lib/mbedtls/include/mbedtls/version.h
+tree := build/tree $(MPY)/py/mpconfig.h $(MPY)/lib/mbedtls/include/mbedtls/version.h
+
+# Another MICROPYTHON_DIR starts all builds anew.
+.PHONY: FORCE
+build/tree: FORCE
+	@echo $(MPY) | cmp -s - $@ || { \
+		rm -rf $(addprefix build/,mpy-cross unix unix32 stock failalloc natmod size); \
+		mkdir -p build; echo $(MPY) >$@; }
 
 # MicroPython's own makefiles track dependencies; ours only decides whether to ask them.
 mpy_make = +$(MAKE) -s BUILD=$(abspath $(@D)) BUILD_VERBOSE=0 >/dev/null
@@ -102,7 +110,7 @@ build/%/micropython: $(ours) $(tree) $(MPY_CROSS) build/micropython-lib/README.m
 		MPY_LIB_DIR=$(BUILD)/micropython-lib $(options)
 	@touch $@
 
-build/natmod/%/_wscore.mpy: $(wildcard modwebsocket/wscore/*) $(tree) build/venv/.test \
+build/natmod/%/_wscore.mpy: $(wildcard modwebsocket/wscore/*) $(tree) build/venv/.made-test \
 		| packages-test
 	@echo building $@
 	@mkdir -p $(@D)

@@ -1,49 +1,44 @@
-"""Make a virtual environment and install groups of pyproject.toml's pinned packages into it.
+"""Make a virtual environment and install a group of pyproject.toml's pinned packages into it.
 
-usage: venv.py FOLDER CACHE GROUP...
+usage: venv.py FOLDER CACHE GROUP
 
-Wheels are kept in CACHE: what is there is installed without network.
+Wheels are kept in CACHE: what is there needs no network.
 """
 
-import os
 import pathlib
 import subprocess
 import sys
 import tomllib
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-
-def requirements(groups):
-    """Pinned requirements of the groups, then those that are pinned but come only as needed."""
-    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    return sum((table[group] for group in groups), []), table["pulled-in"]
-
-
-def main(folder, cache, *groups):
-    python = pathlib.Path(folder, "bin/python")
-    wanted, constraints = requirements(groups)
+def main(folder, cache, group):
+    groups = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["dependency-groups"]
     wheels = pathlib.Path(cache, "wheels")
     wheels.mkdir(parents=True, exist_ok=True)
-    pins = pathlib.Path(folder, "constraints.txt")
 
-    def pip(*args, **options):
-        command = [python, "-m", "pip", *args, "-qq", "--constraint", pins, *wanted]
-        return subprocess.run(command, **options).returncode
-
-    def install(**options):
-        return pip("install", "--no-index", f"--find-links={wheels}", **options)
-
-    # No stamp says so, but an earlier group may have made it whole already.
-    if not any(pathlib.Path(folder).glob(".*")):
+    # A stamp in it says that it was made in whole.
+    if not any(folder.glob(".made-*")):
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    pins.write_text("\n".join(constraints))
-    if install(stderr=subprocess.DEVNULL):
-        print("fetching Python packages:", *groups, flush=True)
-        if pip("wheel", f"--wheel-dir={wheels}") or install():
-            sys.exit(f"venv: cannot get the Python packages of {' '.join(groups)}, see above")
+    pins = folder / "constraints.txt"
+    pins.write_text("\n".join(groups["pulled-in"]))
+
+    def pip(*args):
+        command = [folder / "bin/python", "-m", "pip", *args, "--quiet", "--constraint", pins]
+        return subprocess.run([*command, *groups[group]], capture_output=True, text=True)
+
+    def install():
+        return pip("install", "--root-user-action=ignore", "--no-index", "--find-links", wheels)
+
+    if install().returncode:
+        print(f"fetching the Python packages of {group}", flush=True)
+        answer = pip("wheel", "--wheel-dir", wheels)
+        if answer.returncode == 0:
+            answer = install()
+        if answer.returncode:
+            cause = next(line for line in answer.stderr.splitlines() if "rror" in line.lower())
+            sys.exit(f"venv: cannot get the Python packages of {group}: {cause}")
+    (folder / f".made-{group}").touch()
 
 
 if __name__ == "__main__":
-    os.environ.update(PIP_ROOT_USER_ACTION="ignore", PIP_DISABLE_PIP_VERSION_CHECK="1")
-    main(*sys.argv[1:])
+    main(pathlib.Path(sys.argv[1]), *sys.argv[2:])
