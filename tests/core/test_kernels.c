@@ -285,15 +285,17 @@ static void check_header(unsigned opcode, uint32_t len, const uint32_t *key) {
 
 static void test_headers(void) {
     static const uint32_t keys[] = { 0, 0x3d21fa37, 0xffffffff };
-    static const uint32_t big[] = { 1 << 24, 0x7ffffffe, 0x7fffffff, 0x80000000, 0xffffffff };
     for (uint32_t len = 0; len <= 70000; ++len) {
         check_header(WS_BINARY | WS_FIN, len, NULL);
         check_header(WS_TEXT, len, &keys[len % 3]);
     }
-    for (size_t i = 0; i < sizeof(big) / sizeof(big[0]); ++i) {
-        check_header(WS_BINARY, big[i], NULL);
-        check_header(WS_BINARY | WS_FIN, big[i], &keys[i % 3]);
+    for (unsigned bit = 16; bit < 32; ++bit) {
+        uint32_t len = (uint32_t)1 << bit;
+        check_header(WS_BINARY, len - 1, NULL);
+        check_header(WS_BINARY, len, NULL);
+        check_header(WS_BINARY | WS_FIN, len + 1, &keys[bit % 3]);
     }
+    check_header(WS_BINARY, UINT32_MAX, NULL);
 }
 
 // Close codes (§7.4)
