@@ -98,25 +98,36 @@ def _refused_call(error):
 
 class _Handler:
     # A user's function, called with as many of the event's arguments as it takes: a Lua
-    # function may declare fewer.
+    # function may declare fewer.  No *args: a tuple for every message would cost more than the
+    # rest of the call.
 
     def __init__(self, function):
         self._function = function
         self._count = -1  # of arguments; -1: not known yet
 
-    def call(self, *args):
+    def call(self, count, ws, data=None, opcode=None):
+        # count: of arguments that the event delivers.
+        function = self._function
+        known = self._count
         try:
-            if self._count >= 0:
-                return self._function(*args[: self._count])
-            for count in range(len(args), -1, -1):
+            while True:
                 try:
-                    self._function(*args[:count])
-                    self._count = count
+                    n = count if known < 0 else known
+                    if n == 3:
+                        function(ws, data, opcode)
+                    elif n == 2:
+                        function(ws, data)
+                    elif n:
+                        function(ws)
+                    else:
+                        function()
+                    self._count = n
                     return
                 except TypeError as e:
-                    if not count or not _refused_call(e):
-                        self._count = count
+                    if known >= 0 or not n or not _refused_call(e):
+                        self._count = n
                         raise
+                    count -= 1
         except Exception as e:
             sys.print_exception(e)
 
@@ -281,11 +292,11 @@ class Client:
         if event <= _BINARY:
             handler = handlers["receive"]
             if handler:
-                handler.call(self, data, event)
+                handler.call(3, self, data, event)
         elif event == _OPENED or event == _DRAINED:
             handler = handlers["connection" if event == _OPENED else "sent"]
             if handler:
-                handler.call(self)
+                handler.call(1, self)
         elif event == _ENDED:
             link = self._link
             self._link = None
@@ -302,4 +313,4 @@ class Client:
     def _emit_close(self, code):
         handler = self._handlers["close"]
         if handler:
-            handler.call(self, code)
+            handler.call(2, self, code)

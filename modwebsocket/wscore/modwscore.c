@@ -38,22 +38,14 @@
 #else
 #include <string.h>
 #include "py/runtime.h"
-#include "py/objstr.h"
 #include "py/stream.h"
 #define ws_move memmove
 #endif
 #include "py/mperrno.h"
+#include "py/objstr.h"
 #include "wscore.h"
 
-#if MICROPY_ENABLE_DYNRUNTIME
-typedef struct {
-    mp_obj_base_t base;
-    size_t hash;
-    size_t len;
-    const byte *data;
-} mp_obj_str_t;
-
-#if defined(__xtensa__)
+#if MICROPY_ENABLE_DYNRUNTIME && defined(__xtensa__)
 // gcc folds the index into the literal of the table's address, which mpy_ld.py cannot link.
 static inline __attribute__((always_inline)) const uint16_t *ws_qstr_table(void) {
     const uint16_t *table = mp_native_qstr_table;
@@ -61,7 +53,6 @@ static inline __attribute__((always_inline)) const uint16_t *ws_qstr_table(void)
     return table;
 }
 #define mp_native_qstr_table (ws_qstr_table())
-#endif
 #endif
 
 #define RX_MIN (WS_HEADER_MAX + WS_CONTROL_MAX)
@@ -564,14 +555,28 @@ static MP_DEFINE_CONST_FUN_OBJ_1(mod_accept_obj, mod_accept);
 
 // ---- Registration
 
-#define METHODS(X) X(fill) X(readline) X(read) X(next) X(data) X(readinto) \
-    X(send) X(pong) X(write) X(flush) X(pending)
-#define FUNCTIONS(X) X(mask) X(check) X(accept)
+// Spelled out: the native build looks for the names in this text.
+#define METHODS(X) \
+    X(MP_QSTR_fill, codec_fill_obj) \
+    X(MP_QSTR_readline, codec_readline_obj) \
+    X(MP_QSTR_read, codec_read_obj) \
+    X(MP_QSTR_next, codec_next_obj) \
+    X(MP_QSTR_data, codec_data_obj) \
+    X(MP_QSTR_readinto, codec_readinto_obj) \
+    X(MP_QSTR_send, codec_send_obj) \
+    X(MP_QSTR_pong, codec_pong_obj) \
+    X(MP_QSTR_write, codec_write_obj) \
+    X(MP_QSTR_flush, codec_flush_obj) \
+    X(MP_QSTR_pending, codec_pending_obj)
+#define FUNCTIONS(X) \
+    X(MP_QSTR_mask, mod_mask_obj) \
+    X(MP_QSTR_check, mod_check_obj) \
+    X(MP_QSTR_accept, mod_accept_obj)
 
 #if !MICROPY_ENABLE_DYNRUNTIME
 
-#define METHOD(name) { MP_ROM_QSTR(MP_QSTR_##name), MP_ROM_PTR(&codec_##name##_obj) },
-static const mp_rom_map_elem_t codec_locals_dict_table[] = { METHODS(METHOD) };
+#define ENTRY(name, obj) { MP_ROM_QSTR(name), MP_ROM_PTR(&obj) },
+static const mp_rom_map_elem_t codec_locals_dict_table[] = { METHODS(ENTRY) };
 static MP_DEFINE_CONST_DICT(codec_locals_dict, codec_locals_dict_table);
 
 static MP_DEFINE_CONST_OBJ_TYPE(
@@ -582,11 +587,10 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     locals_dict, &codec_locals_dict
     );
 
-#define FUNCTION(name) { MP_ROM_QSTR(MP_QSTR_##name), MP_ROM_PTR(&mod_##name##_obj) },
 static const mp_rom_map_elem_t wscore_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__wscore) },
     { MP_ROM_QSTR(MP_QSTR_Codec), MP_ROM_PTR(&codec_type) },
-    FUNCTIONS(FUNCTION)
+    FUNCTIONS(ENTRY)
 };
 static MP_DEFINE_CONST_DICT(wscore_globals, wscore_globals_table);
 
@@ -598,22 +602,22 @@ MP_REGISTER_MODULE(MP_QSTR__wscore, wscore_module);
 
 #else
 
-#define COUNT(name) + 1
+#define COUNT(name, obj) + 1
 mp_map_elem_t codec_locals_dict_table[0 METHODS(COUNT)];
 static MP_DEFINE_CONST_DICT(codec_locals_dict, codec_locals_dict_table);
 
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     MP_DYNRUNTIME_INIT_ENTRY
     size_t i = 0;
-    #define METHOD(name) codec_locals_dict_table[i++] = (mp_map_elem_t) { \
-        MP_OBJ_NEW_QSTR(MP_QSTR_##name), MP_OBJ_FROM_PTR(&codec_##name##_obj) };
+    #define METHOD(name, obj) codec_locals_dict_table[i++] = (mp_map_elem_t) { \
+        MP_OBJ_NEW_QSTR(name), MP_OBJ_FROM_PTR(&obj) };
     METHODS(METHOD)
     codec_type.base.type = (void *)&mp_fun_table.type_type;
     codec_type.name = MP_QSTR_Codec;
     MP_OBJ_TYPE_SET_SLOT(&codec_type, make_new, codec_make_new, 0);
     MP_OBJ_TYPE_SET_SLOT(&codec_type, locals_dict, (void *)&codec_locals_dict, 1);
     mp_store_global(MP_QSTR_Codec, MP_OBJ_FROM_PTR(&codec_type));
-    #define FUNCTION(name) mp_store_global(MP_QSTR_##name, MP_OBJ_FROM_PTR(&mod_##name##_obj));
+    #define FUNCTION(name, obj) mp_store_global(name, MP_OBJ_FROM_PTR(&obj));
     FUNCTIONS(FUNCTION)
     MP_DYNRUNTIME_INIT_EXIT
 }
