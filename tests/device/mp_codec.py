@@ -1,0 +1,588 @@
+"""`_wscore`: the codec of both roles over streams that take and give as they like."""
+
+import io
+import random
+from errno import EIO, ENOBUFS
+
+import _wscore
+import micropython
+from helpers import (
+    ACCEPT,
+    BINARY,
+    CLOSE,
+    FIN,
+    KEY,
+    PING,
+    PONG,
+    SEED,
+    TEXT,
+    Broken,
+    Stream,
+    frame,
+    frames,
+    mask,
+    raises,
+)
+
+CLIENT = 0
+SERVER = 1
+ROLES = (CLIENT, SERVER)
+RX_MIN = 139
+TX_MIN = 142
+NO_LIMIT = 0x7FFFFFFF
+PEER_KEY = b"\x11\x22\x33\x44"
+
+
+def codec(role=CLIENT, rx_len=RX_MIN, tx_len=TX_MIN, limit=NO_LIMIT, seed=SEED):
+    return _wscore.Codec(role, rx_len, tx_len, limit, seed)
+
+
+def peer_key(role):
+    """The masking key of what the other end of `role` sends."""
+    return PEER_KEY if role == SERVER else None
+
+
+def fed(role, wire, **kwargs):
+    """A codec that has read wire."""
+    c = codec(role, **kwargs)
+    assert c.fill(io.BytesIO(wire)) == len(wire)
+    return c
+
+
+def sent(c, chunk=1 << 30):
+    """The frames that c has to write."""
+    stream = Stream(chunk=chunk)
+    assert c.flush(stream)
+    assert c.pending() == 0
+    return frames(stream.written)
+
+
+# --- Construction and functions
+
+
+def test_constructor_checks_its_arguments():
+    for args in (
+        (2, RX_MIN, TX_MIN, 0, SEED),
+        (-1, RX_MIN, TX_MIN, 0, SEED),
+        (0, RX_MIN - 1, TX_MIN, 0, SEED),
+        (0, -RX_MIN, TX_MIN, 0, SEED),
+        (0, RX_MIN, TX_MIN - 1, 0, SEED),
+        (0, RX_MIN, TX_MIN, -1, SEED),
+        (0, RX_MIN, TX_MIN, 0x80000000, SEED),
+        (0, RX_MIN, TX_MIN, 0, SEED[1:]),
+        (0, RX_MIN, TX_MIN, 0, SEED + b"x"),
+        (0, RX_MIN, TX_MIN, 0, b""),
+    ):
+        raises(ValueError, _wscore.Codec, *args)
+    for args in (
+        (),
+        (0, RX_MIN, TX_MIN, 0),
+        (0, RX_MIN, TX_MIN, 0, SEED, 0),
+        ("0", RX_MIN, TX_MIN, 0, SEED),
+        (0, None, TX_MIN, 0, SEED),
+        (0, RX_MIN, b"", 0, SEED),
+        (0, RX_MIN, TX_MIN, None, SEED),
+        (0, RX_MIN, TX_MIN, 0, None),
+        (0, RX_MIN, TX_MIN, 0, 20),
+    ):
+        raises(TypeError, _wscore.Codec, *args)
+
+
+def test_constructor_takes_no_limit_above_32_bits_for_a_small_one():
+    raises((ValueError, OverflowError), _wscore.Codec, 0, RX_MIN, TX_MIN, 1 << 32, SEED)
+    raises((ValueError, OverflowError), _wscore.Codec, 1 << 32, RX_MIN, TX_MIN, 0, SEED)
+
+
+def test_mask_is_the_rfc_one_at_any_offset():
+    for size in (0, 1, 3, 4, 5, 31, 64, 100):
+        data = bytes((i * 7) & 255 for i in range(size))
+        for offset in range(9):
+            buf = bytearray(data)
+            _wscore.mask(buf, PEER_KEY, offset)
+            assert buf == mask(b"\0" * offset + data, PEER_KEY)[offset:]
+
+
+def test_mask_checks_its_arguments():
+    raises(TypeError, _wscore.mask, b"immutable", PEER_KEY, 0)
+    raises(TypeError, _wscore.mask, "str", PEER_KEY, 0)
+    raises(TypeError, _wscore.mask, 5, PEER_KEY, 0)
+    raises(TypeError, _wscore.mask, bytearray(1), None, 0)
+    raises(TypeError, _wscore.mask, bytearray(1), PEER_KEY, "0")
+    raises(ValueError, _wscore.mask, bytearray(1), b"123", 0)
+    raises(ValueError, _wscore.mask, bytearray(1), b"12345", 0)
+
+
+def test_accept_is_the_rfc_example():
+    assert _wscore.accept(KEY) == ACCEPT
+    raises(TypeError, _wscore.accept, None)
+
+
+def test_check_returns_the_length_in_bytes():
+    assert _wscore.check(FIN | TEXT, "") == 0
+    assert _wscore.check(FIN | TEXT, "\u20ac") == 3
+    assert _wscore.check(FIN | BINARY, bytearray(b"\xff\xfe")) == 2
+    assert _wscore.check(FIN | PING, memoryview(b"x" * 125)) == 125
+
+
+BAD_TEXTS = (
+    b"\xff", b"\x80", b"a\xc3", b"\xc0\x80", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80",
+    b"\xf4\x90\x80\x80", b"\xf0\x9f\x98", bytearray(b"\xe2\x82"), memoryview(b"\xfe"),
+    chr(0xD800), "ok" + chr(0xDFFF),
+)
+
+
+def test_send_and_check_refuse_what_no_frame_may_hold():
+    c = codec()
+    for function in (_wscore.check, c.send):
+        for opcode in (3, 7, 11, 15, 16, 0x21, 0x41, 0x71, 0x101, -1, -128, 1 << 20):
+            raises(ValueError, function, opcode if opcode < 0 else FIN | opcode, b"")
+        for text in BAD_TEXTS:
+            raises(ValueError, function, FIN | TEXT, text)
+        for opcode in (CLOSE, PING, PONG):
+            assert function(FIN | opcode, b"x" * 125)
+            sent(c)
+            raises(ValueError, function, FIN | opcode, b"x" * 126)
+        for data in (None, 5, 1.5, [1], (1,), {}, object()):
+            raises(TypeError, function, FIN | BINARY, data)
+        for opcode in (None, "1", 1.5, b"\x81"):
+            raises(TypeError, function, opcode, b"")
+    assert c.pending() == 0
+    raises(TypeError, c.send, FIN | TEXT)
+    raises(TypeError, c.write, None)
+
+
+# --- Receiving
+
+
+def test_fill_tells_bytes_end_and_nothing_there():
+    for role in ROLES:
+        c = codec(role)
+        assert c.fill(Stream(b"12345")) == 5
+        assert c.fill(Stream(b"")) is None
+        assert c.fill(Stream(b"", ended=True)) == 0
+        assert raises(OSError, c.fill, Broken()).errno == 5
+        assert c.fill(Stream(b"x" * 1000)) == RX_MIN - 5
+        assert raises(OSError, c.fill, Stream(b"x")).errno == ENOBUFS
+        assert c.read() == b"12345" + b"x" * (RX_MIN - 5)
+
+
+def test_fill_and_flush_refuse_what_is_no_stream_or_lies():
+    class Liar(io.IOBase):
+        def readinto(self, buf):
+            return 100000
+
+        write = readinto
+
+    c = codec()
+    c.write(b"x")
+    assert raises(OSError, c.fill, Liar()).errno == EIO
+    assert raises(OSError, c.flush, Liar()).errno == EIO
+    for thing in (None, 5, "text", object()):
+        raises((OSError, TypeError), c.fill, thing)
+        raises((OSError, TypeError), c.flush, thing)
+    assert c.pending() == 1
+
+
+def test_readline_gives_lines_without_their_end():
+    c = codec()
+    c.fill(Stream(b"one\r\ntwo\n\r\n\r"))
+    assert c.readline() == b"one"
+    assert c.readline() == b"two"
+    assert c.readline() == b""
+    assert c.readline() is None
+    c.fill(Stream(b"\nth\rree\r"))
+    assert c.readline() == b""
+    assert c.readline() is None
+    c.fill(Stream(b"\n\x81\x02hi"))
+    assert c.readline() == b"th\rree"
+    # What follows the handshake in the same segment is a frame.
+    assert c.next() == TEXT and c.data() == "hi"
+
+
+def test_readline_refuses_a_line_longer_than_the_buffer():
+    c = codec()
+    c.fill(Stream(b"short\n" + b"x" * (RX_MIN - 6)))
+    assert c.readline() == b"short"
+    assert c.readline() is None
+    c.fill(Stream(b"x" * 5))
+    assert c.readline() is None
+    c.fill(Stream(b"x"))
+    raises(ValueError, c.readline)
+    c = codec()
+    c.fill(Stream(b"x" * (RX_MIN - 1) + b"\n"))
+    assert c.readline() == b"x" * (RX_MIN - 1)
+
+
+def test_read_takes_all_that_is_unread():
+    c = codec()
+    assert c.read() == b""
+    c.fill(Stream(b"line\r\nbody"))
+    c.readline()
+    assert c.read() == b"body"
+    assert c.read() == b""
+
+
+def test_events_carry_their_payload():
+    for role in ROLES:
+        key = peer_key(role)
+        c = fed(role, frame(TEXT, "\u20ac".encode(), key) + frame(BINARY, b"\0\xff", key)
+                + frame(PING, b"pi", key) + frame(PONG, b"", key) + frame(TEXT, b"", key)
+                + frame(CLOSE, b"\x03\xe8bye", key))
+        for event, data in (
+            (TEXT, "\u20ac"), (BINARY, b"\0\xff"), (PING, b"pi"), (PONG, b""), (TEXT, ""),
+            (CLOSE, (1000, "bye")),
+        ):
+            assert c.next() == event
+            assert c.data() == data and type(c.data()) is type(data)
+        assert c.next() == 0
+
+
+def test_close_without_payload_is_1005():
+    for role in ROLES:
+        c = fed(role, frame(CLOSE, b"", peer_key(role)))
+        assert c.next() == CLOSE and c.data() == (1005, "")
+
+
+def test_data_after_close_frame_is_ignored():
+    for role in ROLES:
+        key = peer_key(role)
+        c = fed(role, frame(CLOSE, b"", key) + frame(TEXT, b"late", key))
+        assert c.next() == CLOSE
+        assert c.next() == 0
+
+
+def test_data_and_readinto_agree_as_often_as_called():
+    for role in ROLES:
+        key = peer_key(role)
+        # Out of the receive buffer, straight into a block of its own, reassembled.
+        for wire, payload in (
+            (frame(BINARY, b"small", key), b"small"),
+            (frame(BINARY, b"large" * 100, key), b"large" * 100),
+            (frame(BINARY, b"frag", key, False) + frame(0, b"ments", key), b"fragments"),
+        ):
+            c = codec(role)
+            stream = Stream(wire)
+            while c.next() == 0:
+                c.fill(stream)
+            buf = bytearray(600)
+            assert c.readinto(buf) == len(payload)
+            assert buf[: len(payload)] == payload
+            assert c.data() == payload
+            assert c.data() == payload, "the second data()"
+            assert c.readinto(buf) == len(payload), "readinto() behind data()"
+
+
+def test_what_data_gave_stays_when_more_arrives():
+    for size in (5, 100, 500):
+        c = codec()
+        kept = []
+        for i in range(5):
+            payload = bytes((65 + i,)) * size
+            stream = Stream(frame(TEXT, payload))
+            while c.next() == 0:
+                c.fill(stream)
+            kept.append((c.data(), payload.decode()))
+        for got, expected in kept:
+            assert got == expected
+
+
+def test_text_made_by_hand_is_a_str_like_any_other():
+    c = fed(CLIENT, frame(TEXT, b"key"))
+    assert c.next() == TEXT
+    text = c.data()
+    assert {"key": 1}[text] == 1 and hash(text) == hash("key") and text + "s" == "keys"
+    assert getattr({}, "key" + "s") and text.encode() == b"key"
+
+
+def test_readinto_refuses_a_small_or_immutable_buffer():
+    c = fed(CLIENT, frame(BINARY, b"12345"))
+    assert c.next() == BINARY
+    raises(ValueError, c.readinto, bytearray(4))
+    raises(TypeError, c.readinto, b"12345")
+    raises(TypeError, c.readinto, None)
+    buf = bytearray(8)
+    assert c.readinto(memoryview(buf)[3:]) == 5
+    assert buf == b"\0\0\x0012345"
+
+
+def test_before_any_event_there_is_no_data():
+    c = codec()
+    assert c.next() == 0
+    assert c.data() == b"" and c.readinto(bytearray(0)) == 0
+
+
+def test_errors_are_sticky_and_drop_what_follows():
+    for role in ROLES:
+        key = peer_key(role)
+        for wire, error in (
+            (b"\xf1\x00", -1002),
+            (frame(TEXT, b"\xff", key), -1007),
+            (frame(TEXT, b"x" * 101, key), -1009),
+            (frame(BINARY, b"x" * 60, key, False) + frame(0, b"x" * 41, key), -1009),
+            (frame(TEXT, b"", None if key else PEER_KEY), -1002),
+            (frame(CLOSE, b"\x03", key), -1002),
+            (frame(CLOSE, b"\x03\xed", key), -1002),
+        ):
+            c = codec(role, limit=100)
+            stream = Stream(frame(TEXT, b"good", key) + wire + frame(TEXT, b"lost", key) * 100)
+            c.fill(stream)
+            assert c.next() == TEXT and c.data() == "good"
+            for _ in range(3):
+                assert c.next() == error
+                assert c.data() == b"" and c.readinto(bytearray(0)) == 0
+            while c.fill(stream):
+                assert c.next() == error
+            # The other direction lives on: a close frame must go out.
+            assert c.send(FIN | CLOSE, b"\x03\xea")
+            assert [f[2] for f in sent(c)] == [b"\x03\xea"]
+
+
+def test_a_message_at_the_limit_is_taken():
+    c = fed(CLIENT, frame(TEXT, b"x" * 100), limit=100)
+    assert c.next() == TEXT and len(c.data()) == 100
+    c = fed(CLIENT, frame(TEXT, b""), limit=0)
+    assert c.next() == TEXT and c.data() == ""
+    c = fed(CLIENT, frame(TEXT, b"x"), limit=0)
+    assert c.next() == -1009
+
+
+def test_no_memory_for_a_message_is_an_event():
+    for wire, error in (
+        (frame(BINARY, b"x" * 1000)[:RX_MIN], -1),
+        (frame(TEXT, b"a", None, False), -2),
+        (frame(TEXT, b"a", None, False) + frame(0, b"b" * 1000)[:100], -2),
+    ):
+        c = codec()
+        c.fill(io.BytesIO(wire[:3]))
+        if error == -2 and len(wire) > 3:
+            assert c.next() == 0
+        c.fill(io.BytesIO(wire[3:]))
+        micropython.heap_lock()
+        event = c.next()
+        micropython.heap_unlock()
+        assert event == error
+        assert c.next() == error
+
+
+def test_no_memory_for_the_delivered_object_can_be_tried_again():
+    c = fed(CLIENT, frame(TEXT, b"hello"))
+    assert c.next() == TEXT
+    micropython.heap_lock()
+    try:
+        c.data()
+        failed = False
+    except MemoryError:
+        failed = True
+    micropython.heap_unlock()
+    assert failed and c.data() == "hello"
+
+
+# --- Sending
+
+
+def test_send_masks_as_the_role_requires():
+    for role in ROLES:
+        c = codec(role)
+        for first, data in (
+            (FIN | TEXT, "\u20ac"), (FIN | BINARY, b"\xff"), (TEXT, b"fr"), (FIN, b"ag"),
+            (FIN | PING, b"p"), (FIN | PONG, b""), (FIN | CLOSE, b"\x03\xe8"),
+            (FIN | TEXT, ""), (FIN | BINARY, memoryview(b"abc")[1:]),
+        ):
+            assert c.send(first, data)
+            (got,) = sent(c)
+            assert got[0] == first and got[2] == bytes(memoryview(data))
+            assert (got[1] is None) == (role == SERVER)
+
+
+def test_keys_differ_by_frame_and_by_seed():
+    keys = set()
+    for seed in (SEED, bytes(20), b"\xff" * 20):
+        c = codec(seed=seed)
+        for i in range(100):
+            assert c.send(FIN | TEXT, "same")
+            keys.add(sent(c)[0][1])
+    assert len(keys) == 300 and b"\0\0\0\0" not in keys
+    assert max(sum(k[i] == 0 for k in keys) for i in range(4)) < 20
+
+
+def test_keys_are_not_spent_by_what_is_refused():
+    a, b = codec(), codec()
+    for c in (a, b):
+        assert c.send(FIN | TEXT, "x" * 1000)
+    assert not a.send(FIN | TEXT, "y")
+    for c in (a, b):
+        sent(c)
+        assert c.send(FIN | TEXT, "z")
+    assert sent(a) == sent(b)
+
+
+def test_senders_buffer_is_never_modified():
+    for role in ROLES:
+        for size in (0, 1, 100, 125, 126, 2000):
+            for at in range(4):
+                data = bytearray((i * 11) & 255 for i in range(size + at))
+                copy = bytes(data)
+                c = codec(role, tx_len=4096)
+                assert c.send(FIN | BINARY, memoryview(data)[at:])
+                assert c.write(data)
+                c.flush(Stream())
+                assert data == copy
+        text = "immutable " * 300
+        c = codec(role)
+        assert c.send(FIN | TEXT, text)
+        assert sent(c, 7)[0][2] == text.encode() and text == "immutable " * 300
+
+
+def test_mutable_buffer_is_taken_at_once_or_refused():
+    for role in ROLES:
+        c = codec(role)
+        small = bytearray(b"a" * 100)
+        assert c.send(FIN | BINARY, small)
+        small[:] = b"b" * 100
+        assert not c.send(FIN | BINARY, bytearray(1000))
+        assert not c.send(FIN | BINARY, memoryview(bytearray(1000)))
+        assert not c.write(bytearray(1000))
+        assert [f[2] for f in sent(c)] == [b"a" * 100]
+        assert not c.send(FIN | BINARY, bytearray(TX_MIN))
+        assert c.pending() == 0
+
+
+def test_large_immutable_goes_by_reference_and_blocks_what_follows():
+    for role in ROLES:
+        c = codec(role)
+        data = bytes((i * 31) & 255 for i in range(70000))
+        assert c.send(FIN | BINARY, data)
+        assert c.pending() == (8 if role == CLIENT else 4) + 6 + 70000
+        for first in (FIN | TEXT, FIN | PING, FIN | CLOSE):
+            assert not c.send(first, b"")
+        assert not c.write(b"x")
+        stream = Stream(chunk=333, room=1000)
+        assert not c.flush(stream)
+        assert not c.send(FIN | TEXT, b"")
+        stream.room = 1 << 30
+        assert c.flush(stream)
+        assert [f[2] for f in frames(stream.written)] == [data]
+        assert c.send(FIN | TEXT, b"next")
+
+
+def test_what_waits_by_reference_is_kept_alive():
+    import gc
+
+    c = codec()
+    assert c.send(FIN | BINARY, bytes(range(256)) * 40)
+    gc.collect()
+    junk = [bytes(10240) for _ in range(20)]
+    assert sent(c, 50)[0][2] == bytes(range(256)) * 40
+    assert junk
+
+
+def test_a_full_transmit_buffer_refuses_and_loses_nothing():
+    for role in ROLES:
+        c = codec(role)
+        taken = 0
+        while c.send(FIN | PING, b"%03d" % taken):
+            taken += 1
+            assert taken < 100
+        assert taken > 10
+        stream = Stream(room=20)
+        assert not c.flush(stream)
+        while c.send(FIN | PING, b"%03d" % taken):
+            taken += 1
+        stream.room = 1 << 30
+        assert c.flush(stream)
+        assert [f[2] for f in frames(stream.written)] == [b"%03d" % i for i in range(taken)]
+
+
+def test_pong_answers_the_ping():
+    for role in ROLES:
+        for size in (0, 1, 125):
+            c = fed(role, frame(PING, b"p" * size, peer_key(role)))
+            assert c.next() == PING
+            assert c.pong()
+            assert [(f[0], f[2]) for f in sent(c)] == [(FIN | PONG, b"p" * size)]
+        c = fed(role, frame(PING, b"p", peer_key(role)))
+        c.send(FIN | BINARY, bytes(1000))
+        assert c.next() == PING
+        assert not c.pong()
+        assert len(sent(c)) == 1
+
+
+def test_flush_survives_an_error_without_loss():
+    c = codec()
+    c.send(FIN | TEXT, "whole")
+    before = c.pending()
+    raises(OSError, c.flush, Broken())
+    assert c.pending() == before
+    assert sent(c)[0][2] == b"whole"
+
+
+def test_write_is_raw():
+    for role in ROLES:
+        c = codec(role)
+        assert c.write(b"GET / HTTP/1.1\r\n")
+        assert c.write("x" * 1000)
+        stream = Stream(chunk=11)
+        assert c.flush(stream)
+        assert stream.written == b"GET / HTTP/1.1\r\n" + b"x" * 1000
+
+
+# --- Both ends
+
+
+def pass_messages(role, rx_len, tx_len, seed):
+    """One codec sends, the other receives, over a stream that takes and gives at random."""
+    random.seed(seed)
+    sender = codec(role, RX_MIN, tx_len)
+    receiver = codec(1 - role, rx_len, TX_MIN)
+    sizes = [random.choice((0, 1, 3, 120, 125, 126, 127, rx_len - 1, rx_len, rx_len + 1, tx_len,
+                            random.randint(0, 300), random.randint(0, 5000)))
+             for _ in range(25)]
+    messages = []
+    for i, size in enumerate(sizes):
+        if i % 3 == 0:
+            messages.append((TEXT, ("%04d\u20ac" % i * (size // 7 + 1))[:size]))
+        else:
+            messages.append((BINARY, bytes((i * j + size) & 255 for j in range(size))))
+    wire = b""
+    got = []
+    waiting = list(messages)
+    held = None
+    turns = 0
+    while len(got) < len(messages):
+        turns += 1
+        assert turns < 20000, "it hangs at message %d" % len(got)
+        if waiting:
+            opcode, data = waiting[0]
+            if held is None:
+                held = bytearray(data) if opcode == BINARY and random.randint(0, 1) else data
+            if sender.send(FIN | opcode, held):
+                waiting.pop(0)
+                if isinstance(held, bytearray):
+                    held[:] = bytes(len(held))
+                held = None
+            elif sender.pending() == 0:
+                held = data  # a mutable one that does not fit
+        stream = Stream(chunk=random.randint(1, 400), room=random.randint(0, 900))
+        sender.flush(stream)
+        wire += stream.written
+        source = Stream(wire[: random.randint(0, 600)], chunk=random.randint(1, 700))
+        available = len(source.data)
+        receiver.fill(source)
+        wire = wire[available - len(source.data) :]
+        while True:
+            event = receiver.next()
+            if event == 0:
+                break
+            got.append((event, receiver.data()))
+    assert got == messages
+    assert not wire and sender.pending() == 0
+
+
+def test_nothing_is_lost_or_reordered_at_any_size_and_split():
+    seed = 0
+    for rx_len, tx_len in (
+        (139, 142), (140, 145), (142, 143), (256, 536), (1024, 142), (139, 2000), (1999, 2000),
+    ):
+        for role in ROLES:
+            seed += 1
+            pass_messages(role, rx_len, tx_len, seed)
