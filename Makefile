@@ -39,6 +39,8 @@ unix32: build/unix32/micropython  ## the same as a 32-bit program without TLS, t
 stock: build/stock/micropython  ## the same without modwebsocket, to load the native module
 failalloc: build/failalloc/micropython  ## the same as unix, with allocations that fail on demand
 natmod: build/natmod/x64/_wscore.mpy  ## the C core as a native module for this machine
+unix unix32 stock failalloc natmod:
+	@:
 
 size: build/unix/micropython build/venv/.made-test | packages-bench  ## bytes of the C part on three machines and of frozen Python
 	+@tools/size.sh

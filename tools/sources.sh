@@ -53,7 +53,7 @@ from_debian() {
         for part; do
             tarball=$(echo "$work/${part}_"*.orig.tar.*z*)
             [ "$part" != micropython ] || sha256sum --status --check <<<"$sha256  $tarball" ||
-                die "${tarball##*/} has not the pinned SHA-256; nothing of it was kept"
+                die "${tarball##*/} does not have the pinned SHA-256; nothing of it was kept"
             mkdir "$work/$part"
             tar -xf "$tarball" -C "$work/$part" --strip-components=1 ||
                 die "cannot unpack ${tarball##*/}; nothing of it was kept"
@@ -104,7 +104,7 @@ trap 'rm -rf "$work"' EXIT
 
 echo "fetching the sources of ${parts[*]}"
 from_debian "${parts[@]}" || from_git "${parts[@]}" ||
-    die "cannot fetch ${parts[*]}: neither a Debian mirror nor the git server was of use" \
+    die "cannot fetch ${parts[*]}: no Debian mirror and no git server gave them" \
         "($(grep -E '^(E|fatal):' "$work/log" | tail -n 1))"
 for part in "${parts[@]}"; do
     # Renames onto the empty folder that the tree has for a library.

@@ -35,7 +35,8 @@ def main(folder, cache, group):
         if answer.returncode == 0:
             answer = install()
         if answer.returncode:
-            cause = next(line for line in answer.stderr.splitlines() if "rror" in line.lower())
+            cause = next(line for line in answer.stderr.splitlines() if "rror" in line)
+            cause = cause.partition("after connection broken by ")[2] or cause
             sys.exit(f"venv: cannot get the Python packages of {group}: {cause}")
     (folder / f".made-{group}").touch()
 
