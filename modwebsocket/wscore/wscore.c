@@ -1,18 +1,9 @@
 #include "wscore.h"
 #include "utf8_table.h"
 
-// Payloads are read and written by aligned words.  ESP8266 code cannot read flash in any other
-// way: there the compiler (-mforce-l32) makes seven instructions of each byte that is read.
-typedef uint32_t __attribute__((may_alias)) word_t;
-
-// Little-endian processors see a wire word as it is; others go byte by byte.
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define WORDS (1)
-#else
-#define WORDS (0)
-#endif
-
-// 64-bit hosts have vectors and no alignment to mind.
+// Payloads are read and written by words.  On ESP8266 flash cannot be read in any other way:
+// the compiler (-mforce-l32) makes seven instructions of each byte that is read.  Most small
+// processors trap where a word is not aligned; 64-bit hosts do not mind, and have vectors.
 #ifndef WS_WIDE
 #if defined(__x86_64__) || defined(__aarch64__)
 #define WS_WIDE (1)
@@ -20,11 +11,22 @@ typedef uint32_t __attribute__((may_alias)) word_t;
 #define WS_WIDE (0)
 #endif
 #endif
+
 #if WS_WIDE
+typedef uint32_t __attribute__((may_alias, aligned(1))) word_t;
 typedef uint32_t __attribute__((vector_size(16), aligned(1), may_alias)) wide_t;
+#define IS_ALIGNED(p) (1)
+#else
+typedef uint32_t __attribute__((may_alias)) word_t;
+#define IS_ALIGNED(p) (((uintptr_t)(p) & 3) == 0)
 #endif
 
-#define IS_ALIGNED(p) (((uintptr_t)(p) & 3) == 0)
+// Little-endian processors see a wire word as it is; others go byte by byte.
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define WORDS (1)
+#else
+#define WORDS (0)
+#endif
 
 // Every byte of a word that is not ASCII.
 #define NOT_ASCII (0x80808080)
@@ -74,21 +76,24 @@ static inline size_t header_len(uint32_t w) {
     return 2 + (w & MASK_BIT) / (MASK_BIT / 4) + (len < 126 ? 0 : len == 126 ? 2 : 8);
 }
 
-// Moves the bytes of a header to d->head; returns how many are there so far.
-WS_CODE static __attribute__((noinline)) size_t collect(ws_decoder_t *d, const uint8_t *data,
-    size_t len) {
+// Moves the bytes of a header to d->head; returns how many are there now.
+static inline size_t collect(ws_decoder_t *d, const uint8_t *data, size_t len) {
     uint8_t *head = (uint8_t *)d->head;
     const uint8_t *end = data + len;
     size_t have = (size_t)d->state;
-    size_t need = have < 2 ? 2 : header_len(get_le32(d->head));
-    while (data != end && have < need) {
+    while (have < 2 && data != end) {
         head[have++] = *data++;
-        if (have == 2) {
-            need = header_len(get_le32(d->head));
-        }
     }
-    d->state = (int32_t)have;
+    size_t need = header_len(get_le32(d->head));
+    while (have < need && data != end) {
+        head[have++] = *data++;
+    }
     return have;
+}
+
+static inline int more(ws_decoder_t *d, size_t have) {
+    d->state = (int32_t)have;
+    return WS_MORE;
 }
 
 static inline int fail(ws_decoder_t *d, int error) {
@@ -98,13 +103,12 @@ static inline int fail(ws_decoder_t *d, int error) {
 
 WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, size_t *used) {
     const word_t *h = (const word_t *)data;
-    int32_t before = d->state;
     *used = len;
-    if (!WORDS || before != 0 || len < sizeof(d->head) || !IS_ALIGNED(data)) {
-        if (before < 0) {
-            return before;
+    if (!WORDS || d->state != 0 || len < sizeof(d->head) || !IS_ALIGNED(data)) {
+        if (d->state < 0) {
+            return d->state;
         }
-        if (before == STATE_CLOSED || len == 0) {
+        if (d->state == STATE_CLOSED || len == 0) {
             return WS_MORE;
         }
         len = collect(d, data, len);
@@ -114,6 +118,7 @@ WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, s
     // Each check is made as soon as its bytes are there.
     uint32_t w = get_le32(h);
     uint32_t opcode = w & 0x7f; // with the RSV bits, which belong to extensions (§5.2)
+    uint32_t first = 1;
     uint32_t message_len = 0;
     if (opcode > WS_BINARY) {
         if ((w & 0xff) - (FIN_BIT | WS_CLOSE) > WS_PONG - WS_CLOSE) {
@@ -124,15 +129,17 @@ WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, s
             return fail(d, ERROR_PROTOCOL);
         }
     } else {
-        if (d->message_opcode == 0) {
+        opcode = d->message_opcode;
+        if (opcode == 0) {
             return fail(d, ERROR_PROTOCOL);
         }
+        first = 0;
         message_len = d->message_len;
     }
     if (len < 2) {
-        return WS_MORE;
+        return more(d, len);
     }
-    if (((w ^ d->mask_bit) & MASK_BIT) != 0) {
+    if (((w ^ d->mask_bit) >> 15 & 1) != 0) {
         return fail(d, ERROR_PROTOCOL);
     }
     uint32_t frame_len = w >> 8 & 0x7f;
@@ -144,7 +151,7 @@ WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, s
         if (frame_len == 126) {
             need = 4;
             if (len < need) {
-                return WS_MORE;
+                return more(d, len);
             }
             frame_len = (w >> 8 & 0xff00) | w >> 24;
             if (frame_len < 126) {
@@ -156,7 +163,7 @@ WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, s
             }
             need = 10;
             if (len < need) {
-                return WS_MORE;
+                return more(d, len);
             }
             uint32_t middle = get_le32(h + 1);
             if (w >> 16 != 0 || (middle & 0xffff) != 0) {
@@ -172,14 +179,13 @@ WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, s
         if (frame_len > d->max_message_len - message_len) {
             return fail(d, ERROR_TOO_BIG);
         }
-        message_len += frame_len;
     }
     uint32_t key = 0;
     if (d->mask_bit != 0) {
         h += need / 4;
         need += 4;
         if (len < need) {
-            return WS_MORE;
+            return more(d, len);
         }
         key = get_le32(h);
         if ((need & 2) != 0) {
@@ -187,24 +193,21 @@ WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, s
         }
     }
 
-    *used = need - (size_t)before;
+    *used = need - (size_t)d->state;
     d->state = 0;
     d->frame_len = frame_len;
     d->frame_left = frame_len;
     d->key = key;
+    d->opcode = opcode;
+    d->first = first;
     d->fin = w >> 7 & 1;
-    d->first = opcode != WS_CONTINUATION;
     if (opcode <= WS_BINARY) {
-        d->message_len = message_len;
-        if (opcode == WS_CONTINUATION) {
-            opcode = d->message_opcode;
-        }
+        d->message_len = message_len + frame_len;
         d->message_opcode = d->fin ? 0 : opcode;
     } else if (opcode == WS_CLOSE) {
         d->close_code = frame_len == 0 ? WS_NO_STATUS : 0;
         d->text_state = WS_UTF8_ACCEPT; // now of the reason: no text can follow
     }
-    d->opcode = opcode;
     return WS_DONE;
 }
 
@@ -296,29 +299,18 @@ WS_CODE int ws_decode_payload(ws_decoder_t *d, uint8_t *data, size_t len) {
 
 // Masking ----------------------------------------------------------------------------------
 
-#if WS_WIDE
-
-// Returns how many bytes it did, from the start.
-static inline size_t mask_words(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key) {
-    wide_t keys = {key, key, key, key};
-    wide_t *d = (wide_t *)dst;
-    const wide_t *s = (const wide_t *)src;
-    for (; len >= 64; len -= 64, d += 4, s += 4) {
-        d[0] = s[0] ^ keys;
-        d[1] = s[1] ^ keys;
-        d[2] = s[2] ^ keys;
-        d[3] = s[3] ^ keys;
-    }
-    for (; len >= 16; len -= 16) {
-        *d++ = *s++ ^ keys;
-    }
-    return (size_t)((uint8_t *)d - dst);
+static inline __attribute__((always_inline)) void mask_4(uint8_t *dst, const uint8_t *src,
+    uint32_t key) {
+    *(word_t *)dst = *(const word_t *)src ^ key;
 }
 
-#else
-
-static inline __attribute__((always_inline)) void mask_4(word_t *d, const word_t *s,
+static inline __attribute__((always_inline)) void mask_16(uint8_t *dst, const uint8_t *src,
     uint32_t key) {
+    #if WS_WIDE
+    *(wide_t *)dst = *(const wide_t *)src ^ key;
+    #else
+    word_t *d = (word_t *)dst;
+    const word_t *s = (const word_t *)src;
     word_t a = s[0];
     word_t b = s[1];
     d[0] = a ^ key;
@@ -327,66 +319,85 @@ static inline __attribute__((always_inline)) void mask_4(word_t *d, const word_t
     b = s[3];
     d[2] = a ^ key;
     d[3] = b ^ key;
+    #endif
 }
 
-#endif
+static inline __attribute__((always_inline)) void mask_bytes(uint8_t *dst, const uint8_t *src,
+    const uint8_t *end, uint32_t key) {
+    while (dst != end) {
+        *dst++ = (uint8_t)(*src++ ^ key);
+        key = rotl(key, 24);
+    }
+}
+
+// dst is aligned, src is not: a word of dst takes bytes from two words of src.  A function of
+// its own for the sake of the usual case, which would pay for saving registers.
+WS_CODE static __attribute__((noinline)) void mask_shifted(uint8_t *dst, const uint8_t *src,
+    const uint8_t *end, uint32_t key) {
+    size_t len = (size_t)(end - dst);
+    unsigned shift = (-(unsigned)(uintptr_t)src & 3) * 8;
+    uint32_t carry = 0; // the bytes before the next word of src
+    for (unsigned i = 0; i < shift; i += 8) {
+        carry |= (uint32_t)*src++ << i;
+    }
+    const uint8_t *stop = src + ((len - shift / 8) & ~(size_t)7);
+    while (src != stop) {
+        uint32_t w = ((const word_t *)src)[0];
+        ((word_t *)dst)[0] = (carry | w << shift) ^ key;
+        carry = w >> (32 - shift);
+        w = ((const word_t *)src)[1];
+        ((word_t *)dst)[1] = (carry | w << shift) ^ key;
+        carry = w >> (32 - shift);
+        src += 8;
+        dst += 8;
+    }
+    mask_bytes(dst, src - shift / 8, end, key);
+}
 
 WS_CODE void ws_mask(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key,
     uint32_t offset) {
-    uint8_t *end = dst + len;
-    unsigned turn = (offset & 3) * 8;
-    key = key >> turn | key << (-turn & 31);
-
-    #if WS_WIDE
-    size_t done = mask_words(dst, src, len, key);
-    dst += done;
-    src += done;
-    #else
+    const uint8_t *end = dst + len;
+    unsigned turn = offset * 8;
+    key = key >> (turn & 31) | key << (-turn & 31);
     if (WORDS && len >= 8) {
-        while (!IS_ALIGNED(dst)) {
-            *dst++ = (uint8_t)(*src++ ^ key);
-            key = rotl(key, 24);
+        if (!IS_ALIGNED(dst)) {
+            do {
+                *dst++ = (uint8_t)(*src++ ^ key);
+                key = rotl(key, 24);
+            } while (!IS_ALIGNED(dst));
+            len = (size_t)(end - dst);
         }
-        word_t *d = (word_t *)dst;
-        size_t n = (size_t)(end - dst) & ~(size_t)3;
-        dst += n;
-        if (IS_ALIGNED(src)) {
-            const word_t *s = (const word_t *)src;
-            src += n;
-            for (word_t *stop = d + (n / 4 & ~(size_t)7); d != stop; d += 8, s += 8) {
-                mask_4(d, s, key);
-                mask_4(d + 4, s + 4, key);
-            }
-            if ((n & 16) != 0) {
-                mask_4(d, s, key);
-                d += 4;
-                s += 4;
-            }
-            for (; d != (word_t *)dst; d++) {
-                *d = *s++ ^ key;
-            }
-        } else {
-            // Only words that lie in src as a whole may be read: the last one is left out.
-            unsigned ahead = -(unsigned)(uintptr_t)src & 3; // bytes before the next word of src
-            unsigned shift = ahead * 8;
-            uint32_t carry = 0;
-            for (unsigned i = 0; i < shift; i += 8) {
-                carry |= (uint32_t)*src++ << i;
-            }
-            const word_t *s = (const word_t *)src;
-            dst -= 4;
-            while (d != (word_t *)dst) {
-                uint32_t w = *s++;
-                *d++ = (carry | w << shift) ^ key;
-                carry = w >> (32 - shift);
-            }
-            src = (const uint8_t *)s - ahead;
+        if (!IS_ALIGNED(src)) {
+            mask_shifted(dst, src, end, key);
+            return;
+        }
+        if (len >= 32) {
+            const uint8_t *stop = dst + (len & ~(size_t)31);
+            do {
+                mask_16(dst, src, key);
+                mask_16(dst + 16, src + 16, key);
+                dst += 32;
+                src += 32;
+            } while (dst != stop);
+        }
+        if ((len & 16) != 0) {
+            mask_16(dst, src, key);
+            dst += 16;
+            src += 16;
+        }
+        if ((len & 8) != 0) {
+            mask_4(dst, src, key);
+            mask_4(dst + 4, src + 4, key);
+            dst += 8;
+            src += 8;
+        }
+        if ((len & 4) != 0) {
+            mask_4(dst, src, key);
+            dst += 4;
+            src += 4;
         }
     }
-    #endif
-    for (; dst != end; key = rotl(key, 24)) {
-        *dst++ = (uint8_t)(*src++ ^ key);
-    }
+    mask_bytes(dst, src, end, key);
 }
 
 // UTF-8 ------------------------------------------------------------------------------------
