@@ -98,8 +98,7 @@ def _refused_call(error):
 
 class _Handler:
     # A user's function, called with as many of the event's arguments as it takes: a Lua
-    # function may declare fewer.  No *args: a tuple for every message would cost more than the
-    # rest of the call.
+    # function may declare fewer.  No *args and no try: each would allocate for every message.
 
     def __init__(self, function):
         self._function = function
@@ -107,29 +106,27 @@ class _Handler:
 
     def call(self, count, ws, data=None, opcode=None):
         # count: of arguments that the event delivers.
-        function = self._function
-        known = self._count
-        try:
-            while True:
-                try:
-                    n = count if known < 0 else known
-                    if n == 3:
-                        function(ws, data, opcode)
-                    elif n == 2:
-                        function(ws, data)
-                    elif n:
-                        function(ws)
-                    else:
-                        function()
-                    self._count = n
-                    return
-                except TypeError as e:
-                    if known >= 0 or not n or not _refused_call(e):
-                        self._count = n
-                        raise
-                    count -= 1
-        except Exception as e:
-            sys.print_exception(e)
+        if self._count == 3:
+            self._function(ws, data, opcode)
+        elif self._count == 2:
+            self._function(ws, data)
+        elif self._count == 1:
+            self._function(ws)
+        elif not self._count:
+            self._function()
+        else:
+            self._learn(count, (ws, data, opcode))
+
+    def _learn(self, count, args):
+        while True:
+            try:
+                self._function(*args[:count])
+                break
+            except TypeError as e:
+                if not count or not _refused_call(e):
+                    raise
+            count -= 1
+        self._count = count
 
 
 class Client:
@@ -244,13 +241,17 @@ class Client:
                 headers=self._headers,
                 defaults=defaults,
                 protocols=[p.strip() for p in offered.split(",")],
+                name_port=True,
                 **self._options
             )
         except URLError as e:
             if e.args[0] not in _URL_CODES:
                 raise
             self.stage = "url"
-            self._emit_close(_URL_CODES[e.args[0]])
+            try:
+                self._emit_close(_URL_CODES[e.args[0]])
+            except Exception as e:
+                sys.print_exception(e)
             return
         self._link.notify_drained = self._handlers["sent"] is not None
 
@@ -267,17 +268,16 @@ class Client:
         link = self._link
         if not link or link.stage != "open":
             raise OSError(ENOTCONN, "Websocket isn't connected.")
-        try:
-            if opcode == _CLOSE:
-                data = bytes(memoryview(message))
-                if data:
-                    link.close(data[0] << 8 | data[1], data[2:])
-                else:
-                    link.close()
-            else:
-                link.send(message, opcode)
-        except MemoryError:
-            link.abort("send memory")
+        if opcode == _CLOSE:
+            self._send_close(bytes(memoryview(message)))
+        else:
+            link.send(message, opcode, "send memory")
+
+    def _send_close(self, payload):
+        if payload:
+            self._link.close(int.from_bytes(payload[:2], "big"), payload[2:])
+        else:
+            self._link.close()
 
     def close(self):
         """Close the connection, or give up the attempt; "close" follows with status 0.
@@ -288,27 +288,28 @@ class Client:
             self._link.close()
 
     def _event(self, event, data):
-        handlers = self._handlers
         if event <= _BINARY:
-            handler = handlers["receive"]
+            handler = self._handlers["receive"]
             if handler:
                 handler.call(3, self, data, event)
         elif event == _OPENED or event == _DRAINED:
-            handler = handlers["connection" if event == _OPENED else "sent"]
+            handler = self._handlers["connection" if event == _OPENED else "sent"]
             if handler:
                 handler.call(1, self)
         elif event == _ENDED:
-            link = self._link
-            self._link = None
-            self.close_code = link.code
-            self.close_reason = link.reason
-            self.http_status = link.status
-            self.errno = link.errno
-            self.stage = link.stage
-            code = _CODES.get(link.cause, -99)
-            if link.cause == "os":
-                code = _OS_CODES.get(link.errno, -99)
-            self._emit_close(code)
+            self._ended(self._link)
+
+    def _ended(self, link):
+        self._link = None
+        self.close_code = link.code
+        self.close_reason = link.reason
+        self.http_status = link.status
+        self.errno = link.errno
+        self.stage = link.stage
+        if link.cause == "os":
+            self._emit_close(_OS_CODES.get(link.errno, -99))
+        else:
+            self._emit_close(_CODES.get(link.cause, -99))
 
     def _emit_close(self, code):
         handler = self._handlers["close"]

@@ -1,7 +1,7 @@
 """The WebSocket protocol of one connection (RFC 6455): no socket, no clock, no randomness.
 
 A driver moves the bytes: it calls `fill(stream)` when there is something to read, then pulls
-`next_event()` until it returns NONE, and calls `flush(stream)` until that returns True.
+`next_event()` until it returns NONE, and calls `flush(stream)` until that returns 0.
 Everything else is here: the four states, messages, pings, closing, and what waits to be sent.
 """
 
@@ -93,10 +93,12 @@ class Connection:
         """
         codec = _wscore.Codec(role, rx_len, tx_len, max_message_len, seed)
         self._codec = codec
-        # Bound once: a driver calls these for every event, without a Python frame between.
+        # Bound once: these are called for every message, without a Python frame between.
         self.fill = codec.fill
         self.data = codec.data
         self.readinto = codec.readinto
+        self._next = codec.next
+        self._send = codec.send
         self.state = CONNECTING
         self.close_code = 1006
         self.close_reason = ""
@@ -127,7 +129,7 @@ class Connection:
         if self.state == CONNECTING:
             return self._next_line()
         while True:
-            event = self._codec.next()
+            event = self._next()
             if event == NONE:
                 return NONE
             if NONE < event <= BINARY:
@@ -199,7 +201,7 @@ class Connection:
 
     def _send_close(self, payload):
         first = _FIN | CLOSE
-        if self._queue or not self._codec.send(first, payload):
+        if self._queue or not self._send(first, payload):
             self._queue.append((first, payload, 0))
 
     def send(self, data, opcode=TEXT):
@@ -207,28 +209,36 @@ class Connection:
 
         data: str, bytes or another buffer; for TEXT it must be UTF-8. opcode: TEXT, BINARY,
         PING or PONG (these two at most 125 bytes).
-        What the transmit buffer does not take waits by reference (bytes, str) or as a copy.
         Raises OSError(ENOTCONN) unless OPEN, OSError(ENOBUFS) if too much is waiting (nothing
-        is taken then), ValueError for a bad opcode, text or length, TypeError.
+        is taken then), ValueError for a bad opcode, text or length, TypeError, MemoryError.
+        """
+        if not self.send_now(data, opcode):
+            self.send_later(data, opcode)
+
+    def send_now(self, data, opcode=TEXT):
+        """As send(), if nothing waits and the data need not be copied; allocates nothing.
+
+        What the transmit buffer does not take of bytes or str waits by reference.
+        Returns False if it took nothing: send_later() will.
         """
         if self.state != OPEN:
             raise OSError(ENOTCONN)
         if not _SENDABLE >> opcode & 1:
             raise ValueError("opcode %r" % opcode)
-        first = opcode | _FIN
-        if self._queue or not self._codec.send(first, data):
-            self._enqueue(first, data)
+        return not self._queue and self._send(opcode | _FIN, data)
 
-    def _enqueue(self, first, data):
+    def send_later(self, data, opcode=TEXT):
+        """As send(), behind all that waits: bytes and str by reference, others as a copy."""
+        first = opcode | _FIN
         data_len = _wscore.check(first, data)
-        if self._queue and self.queued_len + data_len > self._max_queue_len:
+        queue = self._queue
+        if queue and self.queued_len + data_len > self._max_queue_len:
             raise OSError(ENOBUFS)
         if not isinstance(data, (bytes, str)):
             data = bytes(memoryview(data))
-            if not self._queue and self._codec.send(first, data):
-                return
-        self._queue.append((first, data, data_len))
-        self.queued_len += data_len
+        if queue or not self._send(first, data):
+            queue.append((first, data, data_len))
+            self.queued_len += data_len
 
     def close(self, code=1000, reason=""):
         """Start the closing handshake, behind what waits to be sent; a second call does nothing.
@@ -247,12 +257,13 @@ class Connection:
     def flush(self, stream):
         """Write what the stream takes.
 
-        Returns True when nothing is left to write. Raises what the stream raises.
+        Returns 0 when nothing is left to write, -1 if the rest must wait until the stream can
+        be written again, else the errno of the stream's error.
         """
-        while self._codec.flush(stream):
-            if not self._queue:
-                return True
+        while True:
+            result = self._codec.flush(stream)
+            if result or not self._queue:
+                return result
             first, data, data_len = self._queue.pop(0)
             self.queued_len -= data_len
-            self._codec.send(first, data)
-        return False
+            self._send(first, data)

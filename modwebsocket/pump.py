@@ -35,7 +35,7 @@ _MAX_UNANSWERED_PINGS = const(2)
 _FOREVER_MS = const(1 << 28)  # about three days, and within what ticks_diff() can tell
 
 _links = []  # from connect to ENDED
-_by_id = {}  # id(socket) -> Link, of those that the poller watches
+_by_id = {}  # id(socket) -> Link
 _poller = select.poll()
 _next_at = 0  # ticks (ms) of the earliest timer of all links
 _clock = None  # inside asyncio: the task that runs the timers
@@ -57,13 +57,14 @@ class Link:
     code, reason: of the peer's close frame, 1006 and "" if none came. text: what was wrong.
     """
 
-    def __init__(self, url, handler, *, headers=(), defaults=(), protocols=(), host=None,
+    def __init__(self, url, handler, *, headers=(), defaults=(), protocols=(), name_port=False,
                  connect_timeout_ms=10000, ping_interval_ms=30000, close_timeout_ms=5000,
                  **limits):
         """Begin to connect; everything after the arguments' check happens later.
 
-        url: str, ws://. handler: called as handler(event, data). headers, defaults, protocols,
-        host: see handshake.request(). connect_timeout_ms: for DNS, TCP and the upgrade
+        url: str, ws://. handler: called as handler(event, data). headers, defaults: see
+        handshake.request(). protocols: the sub-protocols that they offer. name_port: True names
+        the port in the Host header even if it is the scheme's own. connect_timeout_ms: for DNS, TCP and the upgrade
         together. ping_interval_ms: silence before a ping is sent, 0: never; the third silence
         in a row ends the link. close_timeout_ms: the peer's time to answer a close frame.
         limits: rx_len, tx_len, max_message_len, max_queue_len of Connection.
@@ -72,10 +73,9 @@ class Link:
         secure, self._host, self._port, path, userinfo = parse(url)
         if secure:
             raise NotImplementedError("wss")
-        if host is None:
-            host = "[%s]" % self._host if ":" in self._host else self._host
-            if self._port != 80:
-                host += ":%d" % self._port
+        host = "[%s]" % self._host if ":" in self._host else self._host
+        if name_port or self._port != 80:
+            host += ":%d" % self._port
         if userinfo:
             headers = list(headers) + [("Authorization", handshake.basic_auth(userinfo))]
         key = binascii.b2a_base64(os.urandom(16))[:-1]
@@ -87,12 +87,14 @@ class Link:
         self._tasks = None  # inside asyncio: [reader, writer]
         self._addresses = None
         self._blocked = True  # waiting until the socket takes bytes
-        self._broken = None  # OSError of a write, told when nobody's code is on the stack
+        self._broken = 0  # errno of a write, told when nobody's code is on the stack
+        self._calling = False  # the handler is running
+        self._resume = False  # events are left behind one whose handler failed
         self._pings = 0  # sent since anything was heard
         self._heard_at = 0
         self._ping_interval_ms = ping_interval_ms
         self._close_timeout_ms = close_timeout_ms
-        self._drained = 0  # 1: something was sent, 2: and has gone, DRAINED is due
+        self._drained = False  # DRAINED is due once nothing waits
         self.notify_drained = False  # True: deliver DRAINED
         self.stage = "dns"
         self.cause = None
@@ -106,16 +108,28 @@ class Link:
 
     # ---- The user's side
 
-    def send(self, data, opcode=_TEXT):
+    def send(self, data, opcode=_TEXT, no_memory=None):
         """Send a message (or ping, pong): see Connection.send(), whose errors are raised.
 
+        no_memory: if given, a failed allocation ends the link with this cause (str) instead of
+        raising MemoryError.
         Returns True if all of it went to the network, False if some of it waits.
         """
         if self.stage != "open":
             raise OSError(ENOTCONN)
-        self._conn.send(data, opcode)
-        self._drained = 1
-        return self._flush()
+        if not self._conn.send_now(data, opcode):
+            self._send_later(data, opcode, no_memory)
+        if self.notify_drained:
+            self._drained = True
+        return not self._blocked and self._flush()
+
+    def _send_later(self, data, opcode, no_memory):
+        try:
+            self._conn.send_later(data, opcode)
+        except MemoryError:
+            if no_memory is None:
+                raise
+            self.abort(no_memory)
 
     def close(self, code=1000, reason=""):
         """Close; ENDED follows, with the cause "closed".  A second call does nothing.
@@ -159,6 +173,11 @@ class Link:
         return max(0, ticks_diff(self._deadline_at, ticks_ms()))
 
     def _tick(self):
+        if self._resume:
+            self._resume = False
+            self._receive(False)
+            if not self._conn:
+                return
         stage = self.stage
         if self._broken:
             # What the peer sent before it went may still be here to read: a close frame.
@@ -184,11 +203,11 @@ class Link:
             self._dial()
 
     def _keep_alive(self):
-        if self._drained == 2:
-            self._drained = 0
-            self._handler(DRAINED, None)
-            if self.stage != "open":
-                return
+        if self._drained and not self._blocked:
+            self._drained = False
+            self._call(DRAINED, None)
+            if self.stage != "open" or self._drained:
+                return  # and a send() in the handler has set the timer
         interval_ms = self._ping_interval_ms
         if not interval_ms:
             return self._arm(_FOREVER_MS)
@@ -221,70 +240,78 @@ class Link:
                 raise
         _watch(self)
 
-    def _ready(self):
-        # The socket can be read, or written if that was waited for.
-        if self._blocked:
-            self._flush()
-            if self.stage == "tcp":
-                if self._broken:
-                    return
-                self.stage = "http"
+    def _unblock(self):
+        # The socket, for which the link was waiting, can be written (or is connected).
+        self._flush()
+        if self.stage == "tcp":
+            if self._broken:
+                return
+            self.stage = "http"
         if not self._broken:
             self._receive()
 
     def _flush(self):
+        # Returns True if nothing waits any more.
         if self._broken:
             return False
-        try:
-            done = self._conn.flush(self._sock)
-        except OSError as e:
-            self._broken = e
+        result = self._conn.flush(self._sock)
+        if result > 0:
+            self._broken = result
             self._arm(0)
             return False
-        if done:
-            if self._drained == 1:
-                if self.notify_drained:
-                    self._drained = 2
-                    self._arm(0)
-            if self._conn.state == _CLOSED:
-                self._arm(0)
-        if done is self._blocked:
-            self._blocked = not done
+        if not result and (self._drained or self._conn.state == _CLOSED):
+            self._arm(0)
+        if self._blocked is not (result < 0):
+            self._blocked = not self._blocked
             _watch(self)
-        return done
+        return not result
 
-    def _receive(self):
-        # One read and all its events.  Returns True if there may be more to read.
+    def _receive(self, fill=True):
+        # One read (unless fill is False) and all its events.  Returns True if there may be more
+        # to read.
         conn = self._conn
-        n = conn.fill(self._sock)
-        if not n:
-            if n == 0:
-                self._end(self.cause or "eof")
-            return False
-        self._heard_at = ticks_ms()
-        self._pings = 0
+        if fill:
+            n = conn.fill(self._sock)
+            if not n:
+                if n == 0:
+                    self._end(self.cause or "eof")
+                return False
+            self._heard_at = ticks_ms()
+            self._pings = 0
         while True:
             event = conn.next_event()
             if event == 0:
                 return True
-            if 0 < event <= _BINARY or event == _PONG:
-                self._handler(event, conn.data())
-            elif event == _PING:
-                self._flush()
-            elif event == OPENED:
-                self.status = 101
-                self.stage = "open"
-                self._arm(self._ping_interval_ms or _FOREVER_MS)
-                self._handler(event, None)
-                conn.response = None
-            elif event == _CLOSE:
-                self.cause = self.cause or "peer"
-                self._linger()
-                self._flush()
+            if 0 < event <= _BINARY:
+                self._call(event, conn.data())
             else:
-                self._failed(conn)
+                self._on_event(conn, event)
             if self._conn is not conn:
                 return False
+
+    def _call(self, event, data):
+        self._calling = True
+        self._handler(event, data)
+        self._calling = False
+
+    def _on_event(self, conn, event):
+        # Events that are not messages.
+        if event == _PING:
+            self._flush()
+        elif event == _PONG:
+            self._call(event, conn.data())
+        elif event == OPENED:
+            self.status = 101
+            self.stage = "open"
+            conn.response = None
+            self._arm(self._ping_interval_ms or _FOREVER_MS)
+            self._call(event, None)
+        elif event == _CLOSE:
+            self.cause = self.cause or "peer"
+            self._linger()
+            self._flush()
+        else:
+            self._failed(conn)
 
     def _failed(self, conn):
         self.text = conn.error.args[-1]
@@ -297,17 +324,17 @@ class Link:
         self._linger()
         self._flush()
 
-    def _lost(self, error):
+    def _lost(self, errno):
         # The network failed.
         while self.stage == "tcp" and self._addresses and not self.cause:
             self._hang_up()
-            self._broken = None
+            self._broken = 0
             try:
                 return self._dial()
             except OSError as e:
-                error = e
+                errno = e.errno
         if not self.cause:
-            self.errno = error.errno
+            self.errno = errno
         self._end(self.cause or "os")
 
     def _hang_up(self):
@@ -324,37 +351,55 @@ class Link:
         self.cause = cause
         self.code = conn.close_code
         self.reason = conn.close_reason
-        self._handler(ENDED, None)
+        self._call(ENDED, None)
 
 
 # ---- Turning the crank
 
 
-def _serve(link, ready):
-    # Runs one step of link; what fails in it ends the link, never the pump.
-    try:
-        if ready:
-            link._ready()
+# A message's way has no `try` and no frame of more than 11 slots: MicroPython would allocate
+# those on the heap.  _turn() notes whom it serves, and those who call it catch what escapes.
+_serving = None
+
+
+def _serve(sock):
+    # sock can be read, or written if its link waits for that.
+    global _serving
+    _serving = link = _by_id.get(id(sock))
+    if link:
+        if link._blocked:
+            link._unblock()
         else:
-            link._tick()
-    except Exception as e:
-        if link._conn is None:
-            sys.print_exception(e)
-        elif isinstance(e, OSError):
-            link._lost(e)
-        elif isinstance(e, MemoryError):
-            if link.stage == "open":
-                link._conn.fail((1009, "memory"))
-                link._failed(link._conn)
-            else:
-                link._end(link.cause or "memory")
-        else:
-            sys.print_exception(e)
-            link._end("error")
+            link._receive()
+
+
+def _rescue(error):
+    # What failed while a link was served ends that link, never the pump; an error of the
+    # user's handler ends nothing.
+    link = _serving
+    if link._calling:
+        link._calling = False
+        sys.print_exception(error)
+        if link._conn:
+            # The events behind the one whose handler failed.
+            link._resume = True
+            link._arm(0)
+    elif not link._conn:
+        sys.print_exception(error)
+    elif isinstance(error, OSError):
+        link._lost(error.errno)
+    elif not isinstance(error, MemoryError):
+        sys.print_exception(error)
+        link._end("error")
+    elif link.stage == "open":
+        link._conn.fail((1009, "memory"))
+        link._failed(link._conn)
+    else:
+        link._end(link.cause or "memory")
 
 
 def _run_timers():
-    global _next_at
+    global _next_at, _serving
     now = ticks_ms()
     # Backwards and by index: links end and begin while this runs, and nothing is allocated.
     i = len(_links)
@@ -363,11 +408,23 @@ def _run_timers():
         if i < len(_links):
             link = _links[i]
             if ticks_diff(link._at, now) <= 0:
-                _serve(link, False)
+                _serving = link
+                link._tick()
     _next_at = ticks_add(now, _FOREVER_MS)
     for link in _links:
         if ticks_diff(link._at, _next_at) < 0:
             _next_at = link._at
+
+
+def _turn(wait_ms):
+    left = ticks_diff(_next_at, ticks_ms())
+    if left <= 0:
+        _run_timers()
+        wait_ms = 0
+    elif wait_ms < 0 or left < wait_ms:
+        wait_ms = left
+    for ready in _poller.ipoll(wait_ms):
+        _serve(ready[0])
 
 
 def step(wait_ms=-1):
@@ -376,16 +433,11 @@ def step(wait_ms=-1):
     wait_ms: how long to wait at most, -1: until something happens.
     Returns True while a link is left.
     """
-    left = ticks_diff(_next_at, ticks_ms()) if _links else wait_ms
-    if _links and left <= 0:
-        _run_timers()
-        left = 0
-    elif 0 <= wait_ms < left:
-        left = wait_ms
-    for sock, _ in _poller.ipoll(left):
-        link = _by_id.get(id(sock))
-        if link:
-            _serve(link, True)
+    if _links:
+        try:
+            _turn(wait_ms)
+        except Exception as e:
+            _rescue(e)
     return bool(_links)
 
 
@@ -398,8 +450,12 @@ def run():
             link._tasks = None
             if link._sock:
                 _watch(link)
-    while step():
-        pass
+    while _links:
+        try:
+            while _links:
+                _turn(-1)
+        except Exception as e:
+            _rescue(e)
 
 
 def _at_exit():
@@ -431,24 +487,25 @@ def _adopt(link):
 def _watch(link):
     # Has link served when its socket can be read, or also written if the link is blocked.
     tasks = link._tasks
+    _by_id[id(link._sock)] = link
     if tasks:
         for i in range(2 if link._blocked else 1):
             if not tasks[i]:
                 create_task = sys.modules["asyncio.core"].create_task
                 tasks[i] = create_task(_task(link, link._sock, i))
     else:
-        _by_id[id(link._sock)] = link
         _poller.register(link._sock, select.POLLIN | (select.POLLOUT if link._blocked else 0))
 
 
 def _unwatch(link):
     tasks = link._tasks
+    watched = _by_id.pop(id(link._sock), None)
     if tasks:
         for i in range(2):
             if tasks[i] and tasks[i] is not sys.modules["asyncio.core"].cur_task:
                 tasks[i].cancel()
             tasks[i] = None
-    elif link._sock and _by_id.pop(id(link._sock), None):
+    elif watched:
         _poller.unregister(link._sock)
 
 
@@ -462,7 +519,10 @@ def _task(link, sock, i):
         else:
             yield queue.queue_read(sock)
         if link._sock is sock:
-            _serve(link, True)
+            try:
+                _serve(sock)
+            except Exception as e:
+                _rescue(e)
     if link._sock is sock:
         link._tasks[i] = None
 
@@ -485,6 +545,9 @@ def _tell_time(core):
         if left > 0:
             yield from core.sleep_ms(left)
         else:
-            _run_timers()
+            try:
+                _run_timers()
+            except Exception as e:
+                _rescue(e)
             yield from core.sleep_ms(0)
     _clock = None

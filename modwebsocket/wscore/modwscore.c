@@ -19,11 +19,13 @@
 //                        valid until the next call of next() or fill()
 //   c.readinto(buf)      the same as bytes into buf: the number copied; allocates nothing
 //   c.send(first, data)  a frame (opcode | FIN): True if taken, False if it must wait until
-//                        flush() returns True.  What does not fit the transmit buffer is taken
+//                        flush() returns 0.  What does not fit the transmit buffer is taken
 //                        by reference, if it is immutable; a mutable one gives False.
 //   c.pong()             answers the ping that next() just returned: as send()
 //   c.write(data)        handshake: raw bytes: as send()
-//   c.flush(stream)      writes what the stream takes: True when nothing is left
+//   c.flush(stream)      writes what the stream takes: 0 when nothing is left, -1 if the rest must
+//                        wait, else the errno of the stream's error (no exception: sending is
+//                        legal where nobody could catch one)
 //   c.pending()          bytes not yet written to the stream
 //
 //   mask(buf, key, offset)   masks a writable buffer in place (RFC 6455 §5.3)
@@ -132,7 +134,7 @@ static mp_obj_t WS_CODE codec_make_new(const mp_obj_type_t *type, size_t n_args,
     mp_buffer_info_t seed;
     mp_get_buffer_raise(args[4], &seed, MP_BUFFER_READ);
     if (role < WS_CLIENT || role > WS_SERVER || rx_len < RX_MIN || tx_len < TX_MIN
-        || max_len < 0 || (uint32_t)max_len > 0x7fffffff || seed.len != 20) {
+        || max_len < 0 || max_len > 0x7fffffff || seed.len != 20) {
         mp_raise_ValueError(MP_ERROR_TEXT("Codec"));
     }
     codec_t *self = m_new_obj(codec_t);
@@ -355,8 +357,7 @@ static mp_obj_t WS_CODE codec_data(mp_obj_t self_in) {
     if (self->payload != NULL && self->payload == self->message) {
         mp_obj_t data = ws_new_str(type, self->message, len);
         self->message = NULL;
-        self->message_size = self->message_len = self->payload_len = 0;
-        self->payload = NULL;
+        self->message_size = self->message_len = 0;
         return data;
     }
     return ws_copy_str(type, self->payload, len);
@@ -491,24 +492,21 @@ static mp_obj_t WS_CODE codec_flush(mp_obj_t self_in, mp_obj_t stream) {
     for (;;) {
         if (self->tx_at == self->tx_end) {
             if (self->src_left == 0) {
-                return mp_const_true;
+                return MP_OBJ_NEW_SMALL_INT(0);
             }
             tx_refill(self);
         }
         int error = 0;
         size_t len = self->tx_end - self->tx_at;
         mp_uint_t n = protocol->write(stream, self->tx + self->tx_at, len, &error);
-        if (n == MP_STREAM_ERROR) {
-            if (mp_is_nonblocking_error(error)) {
-                return mp_const_false;
-            }
-            mp_raise_OSError(error);
+        if (n == MP_STREAM_ERROR && !mp_is_nonblocking_error(error)) {
+            return MP_OBJ_NEW_SMALL_INT(error);
+        }
+        if (n == MP_STREAM_ERROR || n == 0) {
+            return MP_OBJ_NEW_SMALL_INT(-1);
         }
         if (n > len) {
-            mp_raise_OSError(MP_EIO);
-        }
-        if (n == 0) {
-            return mp_const_false;
+            return MP_OBJ_NEW_SMALL_INT(MP_EIO);
         }
         self->tx_at += n;
     }

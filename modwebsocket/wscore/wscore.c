@@ -31,9 +31,6 @@ typedef uint32_t __attribute__((may_alias)) word_t;
 // Every byte of a word that is not ASCII.
 #define NOT_ASCII (0x80808080)
 
-#define FIN_BIT (0x80)
-#define MASK_BIT (0x8000) // of a header's first word
-
 // Values of ws_decoder_t.state; below are counts of header bytes, errors are negative.
 #define STATE_CLOSED (WS_HEADER_MAX + 1)
 
@@ -56,44 +53,19 @@ static inline uint32_t get_le32(const word_t *p) {
 // Header -----------------------------------------------------------------------------------
 
 WS_CODE void ws_decoder_init(ws_decoder_t *d, int role, uint32_t max_message_len) {
-    // The other fields are written before they are read.
-    d->opcode = WS_CONTINUATION;
-    d->message_opcode = 0;
-    d->message_len = 0;
-    d->close_code = WS_NO_STATUS;
-    d->state = 0;
-    d->mask_bit = role == WS_SERVER ? MASK_BIT : 0;
-    d->text_state = WS_UTF8_ACCEPT;
-    d->max_message_len = max_message_len;
     d->frame_len = 0;
     d->frame_left = 0;
+    d->message_len = 0;
     d->key = 0;
-}
-
-// Length of a header, from its first two bytes.
-static inline size_t header_len(uint32_t w) {
-    uint32_t len = w >> 8 & 0x7f;
-    return 2 + (w & MASK_BIT) / (MASK_BIT / 4) + (len < 126 ? 0 : len == 126 ? 2 : 8);
-}
-
-// Moves the bytes of a header to d->head; returns how many are there now.
-static inline size_t collect(ws_decoder_t *d, const uint8_t *data, size_t len) {
-    uint8_t *head = (uint8_t *)d->head;
-    const uint8_t *end = data + len;
-    size_t have = (size_t)d->state;
-    while (have < 2 && data != end) {
-        head[have++] = *data++;
-    }
-    size_t need = header_len(get_le32(d->head));
-    while (have < need && data != end) {
-        head[have++] = *data++;
-    }
-    return have;
-}
-
-static inline int more(ws_decoder_t *d, size_t have) {
-    d->state = (int32_t)have;
-    return WS_MORE;
+    d->opcode = WS_CONTINUATION;
+    d->first = 0;
+    d->fin = 0;
+    d->close_code = WS_NO_STATUS;
+    d->state = 0;
+    d->masked = role == WS_SERVER;
+    d->message_opcode = 0;
+    d->text_state = WS_UTF8_ACCEPT;
+    d->max_message_len = max_message_len;
 }
 
 static inline int fail(ws_decoder_t *d, int error) {
@@ -101,113 +73,147 @@ static inline int fail(ws_decoder_t *d, int error) {
     return error;
 }
 
-WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, size_t *used) {
-    const word_t *h = (const word_t *)data;
-    *used = len;
-    if (!WORDS || d->state != 0 || len < sizeof(d->head) || !IS_ALIGNED(data)) {
-        if (d->state < 0) {
-            return d->state;
-        }
-        if (d->state == STATE_CLOSED || len == 0) {
-            return WS_MORE;
-        }
-        len = collect(d, data, len);
-        h = d->head;
-    }
+// A header's first word gives the opcode with the RSV bits, which belong to extensions (§5.2).
+#define OPCODE(w) ((w) & 0x7f)
+#define SHORT_LEN(w) ((w) >> 8 & 0x7f)
+#define IS_CONTROL(w) (OPCODE(w) > WS_BINARY)
 
-    // Each check is made as soon as its bytes are there.
-    uint32_t w = get_le32(h);
-    uint32_t opcode = w & 0x7f; // with the RSV bits, which belong to extensions (§5.2)
-    uint32_t first = 1;
-    uint32_t message_len = 0;
-    if (opcode > WS_BINARY) {
-        if ((w & 0xff) - (FIN_BIT | WS_CLOSE) > WS_PONG - WS_CLOSE) {
-            return fail(d, ERROR_PROTOCOL);
+// Checks the first `have` bytes, 1 or 2, of a header.
+static inline __attribute__((always_inline)) int is_bad_start(const ws_decoder_t *d, uint32_t w,
+    size_t have) {
+    if (IS_CONTROL(w)) {
+        if ((w & 0xff) - (WS_FIN | WS_CLOSE) > WS_PONG - WS_CLOSE) {
+            return 1;
         }
-    } else if (opcode != WS_CONTINUATION) {
-        if (d->message_opcode != 0) {
-            return fail(d, ERROR_PROTOCOL);
+    } else if (OPCODE(w) == WS_CONTINUATION) {
+        if (d->message_opcode == 0) {
+            return 1;
         }
-    } else {
-        opcode = d->message_opcode;
-        if (opcode == 0) {
-            return fail(d, ERROR_PROTOCOL);
-        }
-        first = 0;
-        message_len = d->message_len;
+    } else if (d->message_opcode != 0) {
+        return 1;
     }
-    if (len < 2) {
-        return more(d, len);
+    if (have < 2) {
+        return 0;
     }
-    if (((w ^ d->mask_bit) >> 15 & 1) != 0) {
+    if ((w >> 15 & 1) != d->masked) {
+        return 1;
+    }
+    if (SHORT_LEN(w) > WS_CONTROL_MAX) {
+        if (IS_CONTROL(w)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static inline size_t header_len(uint32_t w) {
+    size_t len = (w >> 15 & 1) != 0 ? 6 : 2;
+    return SHORT_LEN(w) < 126 ? len : SHORT_LEN(w) == 126 ? len + 2 : len + 8;
+}
+
+// A header that is not aligned or comes in pieces is collected in d->head.
+WS_CODE static __attribute__((noinline)) int collect_header(ws_decoder_t *d, const uint8_t *data,
+    size_t len, size_t *used) {
+    *used = len;
+    if (d->state < 0) {
+        return d->state;
+    }
+    if (d->state == STATE_CLOSED || len == 0) {
+        return WS_MORE;
+    }
+    const uint8_t *end = data + len;
+    uint8_t *head = (uint8_t *)d->head;
+    uint8_t *p = head + d->state;
+    while (p < head + 2 && data != end) {
+        *p++ = *data++;
+    }
+    uint32_t w = get_le32(d->head);
+    if (p >= head + 2) {
+        uint8_t *head_end = head + header_len(w);
+        while (p != head_end && data != end) {
+            *p++ = *data++;
+        }
+        if (p == head_end) {
+            d->state = 0;
+            *used = len - (size_t)(end - data);
+            return ws_decode_header(d, head, sizeof(d->head), &len);
+        }
+    }
+    // What is there may be wrong already.
+    d->state = (int32_t)(p - head);
+    if (is_bad_start(d, w, (size_t)d->state)
+        || (d->state > 2 && SHORT_LEN(w) == 127 && head[2] >= 0x80)) {
         return fail(d, ERROR_PROTOCOL);
     }
-    uint32_t frame_len = w >> 8 & 0x7f;
+    return WS_MORE;
+}
+
+WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, size_t *used) {
+    if (d->state != 0 || len < sizeof(d->head) || !IS_ALIGNED(data)) {
+        return collect_header(d, data, len, used);
+    }
+    *used = len;
+    const word_t *h = (const word_t *)data;
+    uint32_t w = get_le32(h);
+    if (is_bad_start(d, w, 2)) {
+        return fail(d, ERROR_PROTOCOL);
+    }
     size_t need = 2;
-    if (frame_len > WS_CONTROL_MAX) {
-        if (opcode > WS_BINARY) {
+    uint32_t frame_len = SHORT_LEN(w);
+    if (frame_len == 126) {
+        need = 4;
+        frame_len = (w >> 8 & 0xff00) | w >> 24;
+        if (frame_len < 126) {
             return fail(d, ERROR_PROTOCOL);
         }
-        if (frame_len == 126) {
-            need = 4;
-            if (len < need) {
-                return more(d, len);
-            }
-            frame_len = (w >> 8 & 0xff00) | w >> 24;
-            if (frame_len < 126) {
-                return fail(d, ERROR_PROTOCOL);
-            }
-        } else {
-            if (len > 2 && (w >> 16 & 0x80) != 0) {
-                return fail(d, ERROR_PROTOCOL);
-            }
-            need = 10;
-            if (len < need) {
-                return more(d, len);
-            }
-            uint32_t middle = get_le32(h + 1);
-            if (w >> 16 != 0 || (middle & 0xffff) != 0) {
-                return fail(d, ERROR_TOO_BIG);
-            }
-            frame_len = swap32(middle >> 16 | get_le32(h + 2) << 16);
-            if (frame_len < 0x10000) {
-                return fail(d, ERROR_PROTOCOL);
-            }
+    } else if (frame_len == 127) {
+        need = 10;
+        uint32_t middle = get_le32(h + 1);
+        frame_len = swap32(middle >> 16 | get_le32(h + 2) << 16);
+        if ((w >> 16 & 0x80) != 0) {
+            return fail(d, ERROR_PROTOCOL);
         }
-    }
-    if (opcode <= WS_BINARY) {
-        if (frame_len > d->max_message_len - message_len) {
+        if (w >> 16 != 0 || (middle & 0xffff) != 0) {
             return fail(d, ERROR_TOO_BIG);
         }
-    }
-    uint32_t key = 0;
-    if (d->mask_bit != 0) {
-        h += need / 4;
-        need += 4;
-        if (len < need) {
-            return more(d, len);
-        }
-        key = get_le32(h);
-        if ((need & 2) != 0) {
-            key = key >> 16 | get_le32(h + 1) << 16;
+        if (frame_len < 0x10000) {
+            return fail(d, ERROR_PROTOCOL);
         }
     }
-
-    *used = need - (size_t)d->state;
-    d->state = 0;
     d->frame_len = frame_len;
     d->frame_left = frame_len;
-    d->key = key;
-    d->opcode = opcode;
-    d->first = first;
+
+    uint32_t opcode = OPCODE(w);
+    d->first = opcode != WS_CONTINUATION;
     d->fin = w >> 7 & 1;
     if (opcode <= WS_BINARY) {
-        d->message_len = message_len + frame_len;
+        uint32_t before = 0;
+        if (opcode == WS_CONTINUATION) {
+            opcode = d->message_opcode;
+            before = d->message_len;
+        }
+        if (frame_len > d->max_message_len - before) {
+            return fail(d, ERROR_TOO_BIG);
+        }
+        d->message_len = before + frame_len;
         d->message_opcode = d->fin ? 0 : opcode;
     } else if (opcode == WS_CLOSE) {
         d->close_code = frame_len == 0 ? WS_NO_STATUS : 0;
         d->text_state = WS_UTF8_ACCEPT; // now of the reason: no text can follow
     }
+    d->opcode = opcode;
+
+    uint32_t key = 0;
+    if (d->masked) {
+        h += need / 4;
+        key = get_le32(h);
+        if ((need & 2) != 0) {
+            key = key >> 16 | get_le32(h + 1) << 16;
+        }
+        need += 4;
+    }
+    d->key = key;
+    *used = need;
     return WS_DONE;
 }
 

@@ -75,7 +75,7 @@ typedef struct {
 
     // Private.
     int32_t state;              // header bytes collected, or closed, or the error (negative)
-    uint32_t mask_bit;          // required of the peer: 0 or the MASK bit
+    uint32_t masked;            // 1: the peer's frames have to be masked
     uint32_t message_opcode;    // of the fragmented message in progress, 0: none
     uint32_t text_state;        // UTF-8 state of the text message or close reason in progress
     uint32_t max_message_len;
