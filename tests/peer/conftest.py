@@ -33,11 +33,11 @@ def loop():
 
 @pytest.fixture
 def serve(loop):
-    """serve(handler, kind="wire", host="127.0.0.1", port=0) starts a server and returns it."""
+    """Returns serve(), which starts a Server and returns it; see servers.py."""
     servers = []
 
-    def serve(handler, kind="wire", host="127.0.0.1", port=0):
-        server = KINDS[kind](handler)
+    def serve(handler, kind="wire", host="127.0.0.1", port=0, refuse=None):
+        server = KINDS[kind](handler, refuse)
         loop.run(server.start(host, port))
         servers.append(server)
         return server

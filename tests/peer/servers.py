@@ -46,8 +46,10 @@ class Server:
     port, url: where. count: connections that came.
     """
 
-    def __init__(self, handler):
+    def __init__(self, handler, refuse=None):
+        """handler: see above. refuse: HTTP status instead of an upgrade (of real servers)."""
         self._handler = handler
+        self._refuse = refuse
         self._ends = []
         self._results = []
         self.host = "127.0.0.1"
@@ -129,9 +131,12 @@ class WebsocketsServer(Server):
     """PyPI's `websockets`."""
 
     async def start(self, host, port):
+        def answer(connection, _request):
+            return connection.respond(self._refuse, "no\n") if self._refuse else None
+
         self._server = await websockets.asyncio.server.serve(
             lambda c: self._handle(WebsocketsPeer(c)), host, port,
-            max_size=None, ping_interval=None, close_timeout=2,
+            process_request=answer, max_size=None, ping_interval=None, close_timeout=2,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -185,6 +190,8 @@ class AiohttpServer(Server):
 
     async def start(self, host, port):
         async def handle(request):
+            if self._refuse:
+                return web.Response(status=self._refuse, text="no")
             connection = web.WebSocketResponse(max_msg_size=0, timeout=2)
             await connection.prepare(request)
             await self._handle(AiohttpPeer(request, connection))
