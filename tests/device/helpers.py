@@ -24,7 +24,7 @@ def raises(error, function, *args):
         function(*args)
     except error as e:
         return e
-    raise AssertionError("no %r of %r" % (error, args))
+    raise AssertionError(f"no {error} of {args}")
 
 
 def mask(payload, key):
@@ -129,8 +129,8 @@ class Peer:
                 if e.errno != EADDRINUSE:
                     raise
         self._listener.listen(1)
-        self.host = "127.0.0.1:%d" % self._port
-        self.url = "ws://%s/" % self.host
+        self.host = f"127.0.0.1:{self._port}"
+        self.url = f"ws://{self.host}/"
         self.sock = None
 
     def until(self, done, turns=200):
@@ -154,7 +154,7 @@ class Peer:
         turns = 200
         while not done(got):
             turns -= 1
-            assert turns, "it takes too long: %r" % got
+            assert turns, f"it takes too long: {got}"
             got += self.sock.read(2000) or b""
             if not done(got):
                 self._step(10)
@@ -171,7 +171,7 @@ class Peer:
                 answer = accept(value).decode()
         self.sock.write(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Accept: %s\r\n%s\r\n" % (answer, headers)
+            f"Sec-WebSocket-Accept: {answer}\r\n{headers}\r\n"
         )
         return head
 

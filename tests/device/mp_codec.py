@@ -4,7 +4,6 @@ import io
 import random
 from errno import EIO, ENOBUFS
 
-import _wscore
 import micropython
 from helpers import (
     ACCEPT,
@@ -23,6 +22,8 @@ from helpers import (
     mask,
     raises,
 )
+
+import _wscore
 
 CLIENT = 0
 SERVER = 1
@@ -540,7 +541,7 @@ def pass_messages(role, rx_len, tx_len, seed):
     messages = []
     for i, size in enumerate(sizes):
         if i % 3 == 0:
-            messages.append((TEXT, ("%04d\u20ac" % i * (size // 7 + 1))[:size]))
+            messages.append((TEXT, (f"{i:04}\u20ac" * (size // 5 + 1))[:size]))
         else:
             messages.append((BINARY, bytes((i * j + size) & 255 for j in range(size))))
     wire = b""
@@ -550,7 +551,7 @@ def pass_messages(role, rx_len, tx_len, seed):
     turns = 0
     while len(got) < len(messages):
         turns += 1
-        assert turns < 20000, "it hangs at message %d" % len(got)
+        assert turns < 20000, f"it hangs at message {len(got)}"
         if waiting:
             opcode, data = waiting[0]
             if held is None:

@@ -14,7 +14,7 @@ def main(module, *names):
     for name in names:
         try:
             getattr(module, name)()
-        except Exception as e:
+        except Exception as e:  # noqa: BLE001
             failures += 1
             sys.print_exception(e)
             print("FAIL", name)
