@@ -43,7 +43,7 @@ static inline uint32_t rotl(uint32_t x, unsigned n) {
 }
 
 static inline uint32_t swap32(uint32_t x) {
-    return x << 24 | (x & 0xff00) << 8 | (x >> 8 & 0xff00) | x >> 24;
+    return (rotl(x, 8) & 0x00ff00ff) | (rotl(x, 24) & 0xff00ff00);
 }
 
 static inline uint32_t get_le32(const word_t *p) {
@@ -168,14 +168,13 @@ WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, s
         }
     } else if (frame_len == 127) {
         need = 10;
-        uint32_t middle = get_le32(h + 1);
-        frame_len = swap32(middle >> 16 | get_le32(h + 2) << 16);
         if ((w >> 16 & 0x80) != 0) {
             return fail(d, ERROR_PROTOCOL);
         }
-        if (w >> 16 != 0 || (middle & 0xffff) != 0) {
+        if (w >> 16 != 0 || (get_le32(h + 1) & 0xffff) != 0) {
             return fail(d, ERROR_TOO_BIG);
         }
+        frame_len = swap32(get_le32(h + 1) >> 16 | get_le32(h + 2) << 16);
         if (frame_len < 0x10000) {
             return fail(d, ERROR_PROTOCOL);
         }
