@@ -41,17 +41,16 @@ def check_header(name, value):
 
 
 def basic_auth(userinfo):
-    """The Authorization header's value for a URL's userinfo, percent-encoding undone."""
-    data = bytearray()
-    text = userinfo.encode()
-    i = 0
-    while i < len(text):
-        if text[i] == 0x25:
-            data.append(int(text[i + 1 : i + 3], 16))
-            i += 3
-        else:
-            data.append(text[i])
-            i += 1
+    """The Authorization header's value for a URL's userinfo, percent-encoding undone.
+
+    Raises ValueError for a "%" without two hexadecimal digits. Source: RFC 7617.
+    """
+    parts = userinfo.split("%")
+    data = parts[0].encode()
+    for part in parts[1:]:
+        data += binascii.unhexlify(part[:2]) + part[2:].encode()
+        if len(part) < 2:
+            raise ValueError("userinfo")
     return "Basic " + binascii.b2a_base64(data)[:-1].decode()
 
 

@@ -117,11 +117,13 @@ class Link:
         """
         if self.stage != "open":
             raise OSError(ENOTCONN)
-        if not self._conn.send_now(data, opcode):
+        conn = self._conn
+        if not conn.send_now(data, opcode):
             self._send_later(data, opcode, no_memory)
-        if self.notify_drained:
-            self._drained = True
-        return not self._blocked and self._flush()
+        if self._blocked or self._broken:
+            return False
+        self._drained = self.notify_drained
+        return self._flushed(conn.flush(self._sock))
 
     def _send_later(self, data, opcode, no_memory):
         try:
@@ -252,9 +254,10 @@ class Link:
 
     def _flush(self):
         # Returns True if nothing waits any more.
-        if self._broken:
-            return False
-        result = self._conn.flush(self._sock)
+        return not self._broken and self._flushed(self._conn.flush(self._sock))
+
+    def _flushed(self, result):
+        # What flush() returned: the same as _flush().
         if result > 0:
             self._broken = result
             self._arm(0)
@@ -283,7 +286,10 @@ class Link:
             if event == 0:
                 return True
             if 0 < event <= _BINARY:
-                self._call(event, conn.data())
+                data = conn.data()
+                self._calling = True
+                self._handler(event, data)
+                self._calling = False
             else:
                 self._on_event(conn, event)
             if self._conn is not conn:

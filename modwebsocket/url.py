@@ -8,8 +8,8 @@ _MAX_AUTHORITY_LEN = const(255)  # "host:port", bytes; NodeMCU's limit and a DNS
 class URLError(ValueError):
     """A URL that cannot be used.
 
-    args: (part, text); part is "scheme", "length", "port", "host" or "path", and the parts are
-    checked in this order.
+    args: (part, text); part is "scheme", "userinfo", "length", "port", "host" or "path", and the
+    parts are checked in this order.
     """
 
 
@@ -50,6 +50,8 @@ def parse(url):
     at = authority.rfind("@")
     userinfo = authority[:at] if at >= 0 else ""
     authority = authority[at + 1 :]
+    if userinfo and not _plain(userinfo):
+        raise URLError("userinfo", userinfo)
     if len(authority) > _MAX_AUTHORITY_LEN:
         raise URLError("length", authority)
 

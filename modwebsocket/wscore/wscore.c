@@ -118,31 +118,25 @@ WS_CODE static __attribute__((noinline)) int collect_header(ws_decoder_t *d, con
     if (d->state < 0) {
         return d->state;
     }
-    if (d->state == STATE_CLOSED || len == 0) {
+    if (d->state == STATE_CLOSED) {
         return WS_MORE;
     }
     const uint8_t *end = data + len;
     uint8_t *head = (uint8_t *)d->head;
-    uint8_t *p = head + d->state;
-    while (p < head + 2 && data != end) {
-        *p++ = *data++;
-    }
-    uint32_t w = get_le32(d->head);
-    if (p >= head + 2) {
-        uint8_t *head_end = head + header_len(w);
-        while (p != head_end && data != end) {
-            *p++ = *data++;
-        }
-        if (p == head_end) {
-            d->state = 0;
+    size_t have = (size_t)d->state;
+    while (data != end) {
+        head[have++] = *data++;
+        if (have >= 2 && have == header_len(get_le32(d->head))) {
             *used = len - (size_t)(end - data);
+            d->state = 0;
             return ws_decode_header(d, head, sizeof(d->head), &len);
         }
     }
     // What is there may be wrong already.
-    d->state = (int32_t)(p - head);
-    if (is_bad_start(d, w, (size_t)d->state)
-        || (d->state > 2 && SHORT_LEN(w) == 127 && head[2] >= 0x80)) {
+    d->state = (int32_t)have;
+    uint32_t w = get_le32(d->head);
+    if (have > 0 && (is_bad_start(d, w, have)
+                     || (have > 2 && SHORT_LEN(w) == 127 && (w >> 16 & 0x80) != 0))) {
         return fail(d, ERROR_PROTOCOL);
     }
     return WS_MORE;
