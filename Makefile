@@ -5,7 +5,7 @@ RELEASE := $(shell sed -n 's/^version=//p' tools/sources.sh)
 MPY := $(abspath $(or $(MICROPYTHON_DIR),$(CACHE)/micropython-$(RELEASE)))
 BUILD := $(CURDIR)/build
 PYTHON := $(BUILD)/venv/bin/python
-MPY_CROSS := $(BUILD)/mpy-cross/mpy-cross
+MPY_CROSS := build/mpy-cross/mpy-cross
 
 build_packages := build-essential bzip2 ca-certificates python3 python3-venv xz-utils
 test_packages := gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106
@@ -85,13 +85,13 @@ build/tree: FORCE
 		rm -rf $(addprefix build/,mpy-cross unix unix32 stock failalloc natmod size); \
 		mkdir -p build; echo $(MPY) >$@; }
 
-# MicroPython's own makefiles track dependencies; ours only decides whether to ask them.
-mpy_make = +$(MAKE) -s BUILD=$(abspath $(@D)) BUILD_VERBOSE=0 >/dev/null
+# MicroPython's own makefiles track dependencies; ours only decides whether to ask them.  A result
+# is as old as the start of its build: what was edited meanwhile is newer.
+mpy_make = +@echo building $@; start=$$(date +@%s.%N); mkdir -p $(@D); \
+	$(MAKE) -s $(1) >/dev/null && touch -d $$start $@
 
 $(MPY_CROSS): $(tree)
-	@echo building build/mpy-cross
-	@$(mpy_make) -C $(MPY)/mpy-cross
-	@touch $@
+	$(call mpy_make,-C $(MPY)/mpy-cross BUILD=$(CURDIR)/$(@D))
 
 # MicroPython insists on a micropython-lib, which nothing of ours takes from.
 build/micropython-lib/README.md:
@@ -107,15 +107,10 @@ build/stock/micropython: options := VARIANT_DIR=$(CURDIR)/ports/unix \
 build/unix32/micropython: | packages-test
 
 build/%/micropython: $(ours) $(tree) $(MPY_CROSS) build/micropython-lib/README.md
-	@echo building $@
-	@$(mpy_make) -C $(MPY)/ports/unix MICROPY_MPYCROSS=$(MPY_CROSS) \
-		MPY_LIB_DIR=$(BUILD)/micropython-lib $(options)
-	@touch $@
+	$(call mpy_make,-C $(MPY)/ports/unix BUILD=$(CURDIR)/$(@D) $(options) \
+		MICROPY_MPYCROSS=$(CURDIR)/$(MPY_CROSS) MPY_LIB_DIR=$(BUILD)/micropython-lib)
 
 build/natmod/%/_wscore.mpy: $(wildcard modwebsocket/wscore/*) $(tree) build/venv/.made-test \
 		| packages-test
-	@echo building $@
-	@mkdir -p $(@D)
-	@$(MAKE) -s -C $(@D) -f $(CURDIR)/modwebsocket/wscore/Makefile \
-		MPY_DIR=$(MPY) ARCH=$* PYTHON=$(PYTHON) >/dev/null
-	@touch $@
+	$(call mpy_make,-C $(@D) -f $(CURDIR)/modwebsocket/wscore/Makefile \
+		MPY_DIR=$(MPY) ARCH=$* PYTHON=$(PYTHON))
