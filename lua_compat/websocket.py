@@ -145,7 +145,6 @@ class Client:
         self._protocol = "chat"
         self._options = {}
         self._link = None
-        self._ended = False
         self.close_code = 1006
         self.close_reason = ""
         self.http_status = 0
