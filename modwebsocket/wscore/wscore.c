@@ -248,50 +248,48 @@ WS_CODE int ws_close_code_valid(uint32_t code) {
     return code - 3000 < 2000 || (code - 1000 < 15 && (0x7f8f >> (code - 1000) & 1) != 0);
 }
 
-// Takes the code at the start of a close frame's payload; returns how many bytes, or an error.
-WS_CODE static int read_close_code(ws_decoder_t *d, const uint8_t *data, size_t len) {
-    size_t pos = d->frame_len - d->frame_left;
-    int taken = 0;
-    if (d->frame_len == 1) {
-        return ERROR_PROTOCOL;
+// Advances the UTF-8 state over a part of a text or close reason, of whose frame `left` bytes
+// are still to come.
+WS_CODE static int check_text(ws_decoder_t *d, const uint8_t *data, size_t len, uint32_t left) {
+    uint32_t state = ws_utf8(d->text_state, data, len);
+    d->text_state = state;
+    if (state != WS_UTF8_ACCEPT && (ws_utf8_rejects(state) || (left == 0 && d->fin))) {
+        return fail(d, ERROR_TEXT);
     }
-    for (; pos < 2 && len > 0; pos++, len--) {
-        d->close_code = d->close_code << 8 | data[taken++];
+    return left == 0 ? WS_DONE : WS_MORE;
+}
+
+WS_CODE static int decode_close(ws_decoder_t *d, const uint8_t *data, size_t len, uint32_t left) {
+    if (d->frame_len == 1) {
+        return fail(d, ERROR_PROTOCOL);
+    }
+    for (size_t pos = d->frame_len - left - len; pos < 2 && len > 0; pos++, len--) {
+        d->close_code = d->close_code << 8 | *data++;
         if (pos == 1 && !ws_close_code_valid(d->close_code)) {
-            return ERROR_PROTOCOL;
+            return fail(d, ERROR_PROTOCOL);
         }
     }
-    return taken;
+    if (left == 0) {
+        d->state = STATE_CLOSED;
+    }
+    return check_text(d, data, len, left);
 }
 
 WS_CODE int ws_decode_payload(ws_decoder_t *d, uint8_t *data, size_t len) {
     if (d->state < 0) {
         return d->state;
     }
+    uint32_t left = d->frame_left;
     if (d->key != 0) {
-        ws_mask(data, data, len, d->key, d->frame_len - d->frame_left);
+        ws_mask(data, data, len, d->key, d->frame_len - left);
     }
-    uint32_t left = d->frame_left - (uint32_t)len;
-    if (d->opcode == WS_CLOSE) {
-        int taken = read_close_code(d, data, len);
-        if (taken < 0) {
-            d->state = taken;
-            return taken;
-        }
-        data += taken;
-        len -= (size_t)taken;
-        if (left == 0) {
-            d->state = STATE_CLOSED;
-        }
-    }
+    left -= (uint32_t)len;
     d->frame_left = left;
-    if (d->opcode == WS_TEXT || d->opcode == WS_CLOSE) {
-        uint32_t state = ws_utf8(d->text_state, data, len);
-        d->text_state = state;
-        if (ws_utf8_rejects(state) || (left == 0 && d->fin && state != WS_UTF8_ACCEPT)) {
-            d->state = ERROR_TEXT;
-            return ERROR_TEXT;
-        }
+    if (d->opcode == WS_TEXT) {
+        return check_text(d, data, len, left);
+    }
+    if (d->opcode == WS_CLOSE) {
+        return decode_close(d, data, len, left);
     }
     return left == 0 ? WS_DONE : WS_MORE;
 }
@@ -406,22 +404,24 @@ static inline uint32_t utf8_step(uint32_t state, uint32_t byte) {
     return utf8_table[byte] >> (state & 31);
 }
 
-// w: a word of ASCII.  Returns the last one of those that follow it, or an earlier one.
 static inline __attribute__((always_inline)) const word_t *skip_ascii(const word_t *w,
     const word_t *end) {
     #if WS_WIDE
     typedef uint64_t __attribute__((vector_size(16))) pair_t;
-    for (; end - w > 16; w += 16) {
-        const wide_t *v = (const wide_t *)(w + 1);
+    for (; end - w >= 16; w += 16) {
+        const wide_t *v = (const wide_t *)w;
         pair_t any = (pair_t)(v[0] | v[1] | v[2] | v[3]);
         if (((any[0] | any[1]) & ((uint64_t)NOT_ASCII << 32 | NOT_ASCII)) != 0) {
             break;
         }
     }
-    #else
-    for (end -= 4; w < end && ((w[1] | w[2] | w[3] | w[4]) & NOT_ASCII) == 0; w += 4) {
-    }
     #endif
+    while (end - w >= 4 && ((w[0] | w[1] | w[2] | w[3]) & NOT_ASCII) == 0) {
+        w += 4;
+    }
+    while (w != end && (*w & NOT_ASCII) == 0) {
+        w++;
+    }
     return w;
 }
 
@@ -434,17 +434,18 @@ WS_CODE uint32_t ws_utf8(uint32_t state, const uint8_t *data, size_t len) {
         }
         const word_t *w = (const word_t *)data;
         data += (size_t)(end - data) & ~(size_t)3;
-        for (; w != (const word_t *)data; w++) {
-            uint32_t x = *w;
-            if ((x & NOT_ASCII) == 0 && (state & 31) == UTF8_ACCEPT) {
-                w = skip_ascii(w, (const word_t *)data);
-                continue;
+        const word_t *w_end = (const word_t *)data;
+        do {
+            uint32_t x;
+            while (w != w_end && (((x = *w) & NOT_ASCII) != 0 || (state & 31) != UTF8_ACCEPT)) {
+                state = utf8_step(state, x & 0xff);
+                state = utf8_step(state, x >> 8 & 0xff);
+                state = utf8_step(state, x >> 16 & 0xff);
+                state = utf8_step(state, x >> 24);
+                w++;
             }
-            state = utf8_step(state, x & 0xff);
-            state = utf8_step(state, x >> 8 & 0xff);
-            state = utf8_step(state, x >> 16 & 0xff);
-            state = utf8_step(state, x >> 24);
-        }
+            w = skip_ascii(w, w_end);
+        } while (w != w_end);
     }
     while (data != end) {
         state = utf8_step(state, *data++);
@@ -480,12 +481,13 @@ WS_CODE static void sha1_block(uint32_t h[5], uint32_t w[80]) {
         b = a; \
         a = t; \
     }
-    #define NEXT (*p = rotl(p[-3] ^ p[-8] ^ p[-14] ^ p[-16], 1))
+    #define NEXT (p[16] = rotl(p[13] ^ p[8] ^ p[2] ^ p[0], 1))
     ROUNDS(16, ((c ^ d) & b) ^ d, 0x5a827999, *p)
-    ROUNDS(20, ((c ^ d) & b) ^ d, 0x5a827999, NEXT)
-    ROUNDS(40, b ^ c ^ d, 0x6ed9eba1, NEXT)
-    ROUNDS(60, ((b | c) & d) | (b & c), 0x8f1bbcdc, NEXT)
-    ROUNDS(80, b ^ c ^ d, 0xca62c1d6, NEXT)
+    p = w;
+    ROUNDS(4, ((c ^ d) & b) ^ d, 0x5a827999, NEXT)
+    ROUNDS(24, b ^ c ^ d, 0x6ed9eba1, NEXT)
+    ROUNDS(44, ((b | c) & d) | (b & c), 0x8f1bbcdc, NEXT)
+    ROUNDS(64, b ^ c ^ d, 0xca62c1d6, NEXT)
     #undef ROUNDS
     #undef NEXT
 
