@@ -120,15 +120,15 @@ class Peer:
         self._step = step
         while True:
             self._port = 20000 + int.from_bytes(os.urandom(2), "big") % 12000
-            self._listener = socket.socket()
+            self.listener = socket.socket()
             try:
-                self._listener.bind(socket.getaddrinfo("127.0.0.1", self._port)[0][-1])
+                self.listener.bind(socket.getaddrinfo("127.0.0.1", self._port)[0][-1])
                 break
             except OSError as e:
-                self._listener.close()
+                self.listener.close()
                 if e.errno != EADDRINUSE:
                     raise
-        self._listener.listen(1)
+        self.listener.listen(1)
         self.host = f"127.0.0.1:{self._port}"
         self.url = f"ws://{self.host}/"
         self.sock = None
@@ -144,7 +144,7 @@ class Peer:
         """Take the connection; returns the request's head, bytes."""
         self._step(10)
         self._step(10)
-        self.sock = self._listener.accept()[0]
+        self.sock = self.listener.accept()[0]
         self.sock.setblocking(False)
         return self.read(lambda got: got.endswith(b"\r\n\r\n"))
 
@@ -178,4 +178,4 @@ class Peer:
     def close(self):
         if self.sock:
             self.sock.close()
-        self._listener.close()
+        self.listener.close()
