@@ -250,7 +250,7 @@ class Client:
             try:
                 self._emit_close(_URL_CODES[e.args[0]])
             except Exception as e:
-                sys.print_exception(e)
+                sys.print_exception(e, sys.stderr)
             return
         self._link.notify_drained = self._handlers["sent"] is not None
 

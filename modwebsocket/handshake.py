@@ -109,11 +109,14 @@ class Response:
         Returns True when the head is complete. Raises HandshakeError if it is malformed.
         """
         if not self.status:
-            # "HTTP/1.1 101 Switching Protocols", the phrase may be missing.
-            if line[:7] != b"HTTP/1." or line[8:9] != b" " or not line[9:12].isdigit():
+            # "HTTP/1.1 101 Switching Protocols"; the phrase may be missing.
+            status = line[9:12]
+            if line[:7] != b"HTTP/1." or line[8:9] != b" " or not status.isdigit():
                 raise HandshakeError("not HTTP")
-            self.status = int(line[9:12])
-            if line[7:8] != b"1" and self.status == 101:
+            if len(status) != 3 or line[12:13] not in (b"", b" "):
+                raise HandshakeError("not HTTP")
+            self.status = int(status)
+            if self.status == 101 and line[7:8] != b"1":
                 raise HandshakeError("HTTP version")
             return False
         if not line:
@@ -127,7 +130,7 @@ class Response:
             value = value.strip().decode()
         except ValueError:
             raise HandshakeError("header")
-        if not sep or not is_token(name):
+        if not sep or not is_token(name) or "\r" in value or "\0" in value:
             raise HandshakeError("header")
         if name in self.headers:
             value = self.headers[name] + ", " + value

@@ -322,8 +322,7 @@ class Link:
     def _failed(self, conn):
         self.text = conn.error.args[-1]
         if self.stage == "http":
-            self.status = conn.response.status
-            return self._end("handshake" if self.status == 101 else "http")
+            return self._end("handshake" if conn.response.status == 101 else "http")
         # The close frame goes out, and the peer gets time to read it: a socket closed with
         # bytes unread would take it back.
         self.cause = self.cause or self.text
@@ -355,6 +354,8 @@ class Link:
         _links.remove(self)
         self._conn = None
         self.cause = cause
+        if conn.response:
+            self.status = conn.response.status
         self.code = conn.close_code
         self.reason = conn.close_reason
         self._call(ENDED, None)
@@ -379,28 +380,37 @@ def _serve(sock):
             link._receive()
 
 
+def _report(error):
+    sys.print_exception(error, sys.stderr)
+
+
 def _rescue(error):
     # What failed while a link was served ends that link, never the pump; an error of the
     # user's handler ends nothing.
     link = _serving
-    if link._calling:
+    if not link:
+        _report(error)
+    elif link._calling:
         link._calling = False
-        sys.print_exception(error)
+        _report(error)
         if link._conn:
             # The events behind the one whose handler failed.
             link._resume = True
             link._arm(0)
     elif not link._conn:
-        sys.print_exception(error)
+        _report(error)
     elif isinstance(error, OSError):
         link._lost(error.errno)
     elif not isinstance(error, MemoryError):
-        sys.print_exception(error)
+        _report(error)
         link._end("error")
-    elif link.stage == "open":
-        link._conn.fail((1009, "memory"))
-        link._failed(link._conn)
     else:
+        try:
+            if link.stage == "open":
+                link._conn.fail((1009, "memory"))
+                return link._failed(link._conn)
+        except MemoryError:
+            pass
         link._end(link.cause or "memory")
 
 
@@ -424,13 +434,17 @@ def _run_timers():
 
 def _turn(wait_ms):
     left = ticks_diff(_next_at, ticks_ms())
-    if left <= 0:
+    if not _poller:
+        _renew_poller()
+        wait_ms = 0
+    elif left <= 0:
         _run_timers()
         wait_ms = 0
     elif wait_ms < 0 or left < wait_ms:
         wait_ms = left
-    for ready in _poller.ipoll(wait_ms):
-        _serve(ready[0])
+    if _poller:
+        for ready in _poller.ipoll(wait_ms):
+            _serve(ready[0])
 
 
 def step(wait_ms=-1):
@@ -471,7 +485,7 @@ def _at_exit():
         if error is None or isinstance(error, (StopIteration, GeneratorExit)):
             run()
     except Exception as e:
-        sys.print_exception(e)
+        _report(e)
     except SystemExit:
         pass
     if callable(_exit):
@@ -492,6 +506,7 @@ def _adopt(link):
 
 def _watch(link):
     # Has link served when its socket can be read, or also written if the link is blocked.
+    global _poller
     tasks = link._tasks
     _by_id[id(link._sock)] = link
     if tasks:
@@ -499,8 +514,25 @@ def _watch(link):
             if not tasks[i]:
                 create_task = sys.modules["asyncio.core"].create_task
                 tasks[i] = create_task(_task(link, link._sock, i))
-    else:
-        _poller.register(link._sock, select.POLLIN | (select.POLLOUT if link._blocked else 0))
+    elif _poller:
+        try:
+            _poller.register(link._sock, select.POLLIN | (select.POLLOUT if link._blocked else 0))
+        except MemoryError:
+            # MicroPython leaves an entry on which unregister() and poll() crash.
+            _poller = None
+
+
+def _renew_poller():
+    global _poller
+    try:
+        _poller = select.poll()
+    except MemoryError:
+        pass
+    for link in _links:
+        if link._sock and not link._tasks:
+            _watch(link)
+    if not _poller:
+        _links[-1]._end("memory")
 
 
 def _unwatch(link):
@@ -511,7 +543,7 @@ def _unwatch(link):
             if tasks[i] and tasks[i] is not sys.modules["asyncio.core"].cur_task:
                 tasks[i].cancel()
             tasks[i] = None
-    elif watched:
+    elif watched and _poller:
         _poller.unregister(link._sock)
 
 

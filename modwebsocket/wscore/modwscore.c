@@ -57,6 +57,9 @@ static inline __attribute__((always_inline)) const uint16_t *ws_qstr_table(void)
 #define mp_native_qstr_table (ws_qstr_table())
 #endif
 
+// mp_is_nonblocking_error() is 0 where a native module is built.
+#define WOULD_BLOCK(error) ((error) == MP_EAGAIN || (error) == MP_EWOULDBLOCK)
+
 #define RX_MIN (WS_HEADER_MAX + WS_CONTROL_MAX)
 #define TX_MIN (WS_HEADER_MAX + WS_CONTROL_MAX + 3)
 
@@ -187,7 +190,7 @@ static mp_obj_t WS_CODE codec_fill(mp_obj_t self_in, mp_obj_t stream) {
     const mp_stream_p_t *protocol = mp_get_stream_raise(stream, MP_STREAM_OP_READ);
     mp_uint_t n = protocol->read(stream, to, room, &error);
     if (n == MP_STREAM_ERROR) {
-        if (mp_is_nonblocking_error(error)) {
+        if (WOULD_BLOCK(error)) {
             return mp_const_none;
         }
         mp_raise_OSError(error);
@@ -354,7 +357,11 @@ static mp_obj_t WS_CODE codec_data(mp_obj_t self_in) {
         };
         return mp_obj_new_tuple(2, pair);
     }
-    if (self->payload != NULL && self->payload == self->message) {
+    if (len == 0) {
+        // These exist already.
+        return self->event == WS_TEXT ? mp_obj_new_str("", 0) : mp_const_empty_bytes;
+    }
+    if (self->payload == self->message) {
         mp_obj_t data = ws_new_str(type, self->message, len);
         self->message = NULL;
         self->message_size = self->message_len = 0;
@@ -499,7 +506,7 @@ static mp_obj_t WS_CODE codec_flush(mp_obj_t self_in, mp_obj_t stream) {
         int error = 0;
         size_t len = self->tx_end - self->tx_at;
         mp_uint_t n = protocol->write(stream, self->tx + self->tx_at, len, &error);
-        if (n == MP_STREAM_ERROR && !mp_is_nonblocking_error(error)) {
+        if (n == MP_STREAM_ERROR && !WOULD_BLOCK(error)) {
             return MP_OBJ_NEW_SMALL_INT(error);
         }
         if (n == MP_STREAM_ERROR || n == 0) {
@@ -610,7 +617,7 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     #define METHOD(name, obj) codec_locals_dict_table[i++] = (mp_map_elem_t) { \
         MP_OBJ_NEW_QSTR(name), MP_OBJ_FROM_PTR(&obj) };
     METHODS(METHOD)
-    codec_type.base.type = (void *)&mp_fun_table.type_type;
+    codec_type.base.type = &mp_type_type;
     codec_type.name = MP_QSTR_Codec;
     MP_OBJ_TYPE_SET_SLOT(&codec_type, make_new, codec_make_new, 0);
     MP_OBJ_TYPE_SET_SLOT(&codec_type, locals_dict, (void *)&codec_locals_dict, 1);

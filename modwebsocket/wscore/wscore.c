@@ -106,9 +106,9 @@ static inline __attribute__((always_inline)) int is_bad_start(const ws_decoder_t
     return 0;
 }
 
-static inline size_t header_len(uint32_t w) {
-    size_t len = (w >> 15 & 1) != 0 ? 6 : 2;
-    return SHORT_LEN(w) < 126 ? len : SHORT_LEN(w) == 126 ? len + 2 : len + 8;
+// Length of a header without its key, from its first two bytes.
+static inline size_t len_end(uint32_t w) {
+    return SHORT_LEN(w) < 126 ? 2 : SHORT_LEN(w) == 126 ? 4 : 10;
 }
 
 // A header that is not aligned or comes in pieces is collected in d->head.
@@ -124,20 +124,35 @@ WS_CODE static __attribute__((noinline)) int collect_header(ws_decoder_t *d, con
     const uint8_t *end = data + len;
     uint8_t *head = (uint8_t *)d->head;
     size_t have = (size_t)d->state;
+    size_t need = have < 2 ? 2 : len_end(get_le32(d->head));
     while (data != end) {
-        head[have++] = *data++;
-        if (have >= 2 && have == header_len(get_le32(d->head))) {
-            *used = len - (size_t)(end - data);
+        uint32_t byte = *data++;
+        head[have++] = (uint8_t)byte;
+        if (have == 2) {
+            need = len_end(get_le32(d->head));
+        }
+        if (have > need) {
+            d->key = d->key >> 8 | byte << 24;
+        } else if (have == need) {
             d->state = 0;
-            return ws_decode_header(d, head, sizeof(d->head), &len);
+            if (ws_decode_header(d, head, sizeof(d->head), &len) < 0) {
+                return d->state;
+            }
+        }
+        if (have == need + d->masked * 4) {
+            d->state = 0;
+            *used -= (size_t)(end - data);
+            return WS_DONE;
         }
     }
-    // What is there may be wrong already.
     d->state = (int32_t)have;
-    uint32_t w = get_le32(d->head);
-    if (have > 0 && (is_bad_start(d, w, have)
-                     || (have > 2 && SHORT_LEN(w) == 127 && (w >> 16 & 0x80) != 0))) {
-        return fail(d, ERROR_PROTOCOL);
+    if (have > 0 && have < need) {
+        // What is there may be wrong already.
+        uint32_t w = get_le32(d->head);
+        if (is_bad_start(d, w, have)
+            || (have > 2 && SHORT_LEN(w) == 127 && (w >> 16 & 0x80) != 0)) {
+            return fail(d, ERROR_PROTOCOL);
+        }
     }
     return WS_MORE;
 }
