@@ -31,54 +31,59 @@ _CLOSE = const(8)
 _OPENED = const(3)
 _DRAINED = const(4)
 _ENDED = const(5)
+_MAX_NUMBER = const(1 << 28)  # of config(): three days in ms, 256 MiB
 _EISCONN = const(106)  # not in every port's errno
 
-# URLError's part -> the code that NodeMCU gives, before connect() returns.
-_URL_CODES = {"scheme": -1, "length": -2, "port": -3, "host": -4}
+# Tuples and bytes, not dicts: a frozen constant costs no RAM.
 
-# Link.cause -> the code of NodeMCU's table; any other: -99.
-_CODES = {
-    "closed": 0,
-    "dns": -5,
-    "peer": -6,
-    "handshake": -7,
-    "reassembly": -12,
-    "memory": -13,
-    "too big": -13,
-    "protocol": -15,
-    "text": -15,
-    "send memory": -16,
-    "http": -17,
-    "deadline": -18,
-    "health": -19,
-}
+# URLError's part -> the code that NodeMCU gives, -1 for the first.
+_URL_PARTS = ("scheme", "length", "port", "host")
 
-# Link.errno of the cause "os" -> -100 plus espconn's number; any other: -99.
-_OS_CODES = {
-    12: -101,  # ENOMEM
-    22: -112,  # EINVAL
-    32: -110,  # EPIPE
-    101: -104,  # ENETUNREACH
-    103: -108,  # ECONNABORTED
-    104: -109,  # ECONNRESET
-    106: -115,  # EISCONN
-    107: -111,  # ENOTCONN
-    110: -103,  # ETIMEDOUT
-    111: -109,  # ECONNREFUSED
-    113: -104,  # EHOSTUNREACH
-    114: -115,  # EALREADY
-    115: -105,  # EINPROGRESS
-}
+# Link.cause, and the code of NodeMCU's table behind it; any other: -99.
+_CODES = (
+    "closed", 0,
+    "dns", -5,
+    "peer", -6,
+    "handshake", -7,
+    "reassembly", -12,
+    "memory", -13,
+    "too big", -13,
+    "protocol", -15,
+    "text", -15,
+    "send memory", -16,
+    "http", -17,
+    "deadline", -18,
+    "health", -19,
+)  # fmt: skip
 
-# config() key -> Link's argument; all are non-negative integers.
-_NUMBERS = {
-    "max_message_len": "max_message_len",
-    "connect_timeout_ms": "connect_timeout_ms",
-    "ping_interval_ms": "ping_interval_ms",
-    "close_timeout_ms": "close_timeout_ms",
-    "rx_buffer_len": "rx_len",
-    "tx_buffer_len": "tx_len",
-}
+# Pairs of an errno and espconn's number for it.  The code is -100 minus that, else -99.
+# ENOMEM 1, EINVAL 12, EPIPE 10, ENETUNREACH 4, ECONNABORTED 8, ECONNRESET 9, EISCONN 15,
+# ENOTCONN 11, ETIMEDOUT 3, ECONNREFUSED 9, EHOSTUNREACH 4, EALREADY 15, EINPROGRESS 5.
+_ESPCONN = (
+    b"\x0c\x01\x16\x0c\x20\x0a\x65\x04\x67\x08\x68\x09\x6a\x0f"
+    b"\x6b\x0b\x6e\x03\x6f\x09\x71\x04\x72\x0f\x73\x05"
+)
+
+# config()'s keys whose values are integers, and Link's argument behind each.
+_NUMBERS = (
+    "max_message_len", "max_message_len",
+    "connect_timeout_ms", "connect_timeout_ms",
+    "ping_interval_ms", "ping_interval_ms",
+    "close_timeout_ms", "close_timeout_ms",
+    "rx_buffer_len", "rx_len",
+    "tx_buffer_len", "tx_len",
+)  # fmt: skip
+
+
+def _close_code(cause, errno):
+    if cause == "os":
+        for i in range(0, len(_ESPCONN), 2):
+            if _ESPCONN[i] == errno:
+                return -100 - _ESPCONN[i + 1]
+    for i in range(0, len(_CODES), 2):
+        if _CODES[i] == cause:
+            return _CODES[i + 1]
+    return -99
 
 
 def createClient():
@@ -177,7 +182,8 @@ class Client:
         protocol: the sub-protocols to offer, str, default "chat"; None sends none.
         max_message_len: bytes, default 1048576; a longer message closes with -13.
         connect_timeout_ms: default 10000, for DNS, TCP and the upgrade together.
-        ping_interval_ms: silence before a ping, default 30000, 0 for no pings.
+        ping_interval_ms: silence before a ping, default 30000, 0 for no pings; after three
+        silences in a row the connection closes with -19.
         close_timeout_ms: the server's time to answer close(), default 5000.
         rx_buffer_len, tx_buffer_len: bytes, default 1024 and 536.
         Raises TypeError, ValueError.
@@ -202,14 +208,14 @@ class Client:
                 if value is not None:
                     check_header(key, value)
                 protocol = value
-            elif key in _NUMBERS:
+            else:
+                if key not in _NUMBERS[::2]:
+                    raise ValueError("config key %r" % key)
                 if not isinstance(value, int):
                     raise TypeError(key)
-                if value < 0:
+                if not 0 <= value <= _MAX_NUMBER:
                     raise ValueError(key)
-                options[_NUMBERS[key]] = value
-            else:
-                raise ValueError("config key %r" % key)
+                options[_NUMBERS[_NUMBERS.index(key) + 1]] = value
         self._headers = headers
         self._protocol = protocol
         self._options = options
@@ -244,11 +250,11 @@ class Client:
                 **self._options
             )
         except URLError as e:
-            if e.args[0] not in _URL_CODES:
+            if e.args[0] not in _URL_PARTS:
                 raise
             self.stage = "url"
             try:
-                self._emit_close(_URL_CODES[e.args[0]])
+                self._emit_close(-1 - _URL_PARTS.index(e.args[0]))
             except Exception as e:
                 sys.print_exception(e, sys.stderr)
             return
@@ -305,10 +311,7 @@ class Client:
         self.http_status = link.status
         self.errno = link.errno
         self.stage = link.stage
-        if link.cause == "os":
-            self._emit_close(_OS_CODES.get(link.errno, -99))
-        else:
-            self._emit_close(_CODES.get(link.cause, -99))
+        self._emit_close(_close_code(link.cause, link.errno))
 
     def _emit_close(self, code):
         handler = self._handlers["close"]

@@ -47,14 +47,14 @@ class WebSocketError(Exception):
     """
 
 
-# What _wscore.Codec.next() says -> args of WebSocketError.
-_ERRORS = {
-    -1: (1009, "memory"),
-    -2: (1009, "reassembly"),
-    -1002: (1002, "protocol"),
-    -1007: (1007, "text"),
-    -1009: (1009, "too big"),
-}
+# What _wscore.Codec.next() says, each with the args of the WebSocketError that it becomes.
+_ERRORS = (
+    (-1, 1009, "memory"),
+    (-2, 1009, "reassembly"),
+    (-1002, 1002, "protocol"),
+    (-1007, 1007, "text"),
+    (-1009, 1009, "too big"),
+)
 
 
 def check_close(code, reason):
@@ -153,7 +153,9 @@ class Connection:
             elif self.error:
                 return NONE
             else:
-                self.fail(_ERRORS[event])
+                for error in _ERRORS:
+                    if error[0] == event:
+                        self.fail(error[1], error[2])
                 return FAILED
 
     def _next_line(self):
@@ -175,15 +177,15 @@ class Connection:
                 self.state = CLOSED
                 return FAILED
 
-    def fail(self, args):
+    def fail(self, code, text):
         """Fail the connection: send a close frame and take nothing more (RFC 6455 §7.1.7).
 
-        args: (close code, text) of the WebSocketError that `error` becomes.
+        code, text: of the WebSocketError that `error` becomes.
         """
-        self.error = WebSocketError(*args)
+        self.error = WebSocketError(code, text)
         if self.state == OPEN:
             self._clear()
-            self._send_close(bytes((args[0] >> 8, args[0] & 255)))
+            self._send_close(bytes((code >> 8, code & 255)))
         self.state = CLOSING
 
     def _clear(self):

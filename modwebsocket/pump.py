@@ -64,9 +64,10 @@ class Link:
 
         url: str, ws://. handler: called as handler(event, data). headers, defaults: see
         handshake.request(). protocols: the sub-protocols that they offer. name_port: True names
-        the port in the Host header even if it is the scheme's own. connect_timeout_ms: for DNS, TCP and the upgrade
-        together. ping_interval_ms: silence before a ping is sent, 0: never; the third silence
-        in a row ends the link. close_timeout_ms: the peer's time to answer a close frame.
+        the port in the Host header even if it is the scheme's own.
+        connect_timeout_ms: for DNS, TCP and the upgrade together. ping_interval_ms: silence
+        before a ping is sent, 0: never; the third silence in a row ends the link.
+        close_timeout_ms: the peer's time to answer a close frame.
         limits: rx_len, tx_len, max_message_len, max_queue_len of Connection.
         Raises URLError, ValueError, TypeError, MemoryError.
         """
@@ -407,7 +408,7 @@ def _rescue(error):
     else:
         try:
             if link.stage == "open":
-                link._conn.fail((1009, "memory"))
+                link._conn.fail(1009, "memory")
                 return link._failed(link._conn)
         except MemoryError:
             pass

@@ -125,36 +125,38 @@ WS_CODE static __attribute__((noinline)) int collect_header(ws_decoder_t *d, con
     uint8_t *head = (uint8_t *)d->head;
     size_t have = (size_t)d->state;
     size_t need = have < 2 ? 2 : len_end(get_le32(d->head));
-    while (data != end) {
-        uint32_t byte = *data++;
-        head[have++] = (uint8_t)byte;
-        if (have == 2) {
-            need = len_end(get_le32(d->head));
-        }
-        if (have > need) {
-            d->key = d->key >> 8 | byte << 24;
-        } else if (have == need) {
-            d->state = 0;
-            if (ws_decode_header(d, head, sizeof(d->head), &len) < 0) {
-                return d->state;
+    if (have < need) {
+        while (data != end && have < need) {
+            head[have++] = *data++;
+            if (have == 2) {
+                need = len_end(get_le32(d->head));
             }
         }
-        if (have == need + d->masked * 4) {
-            d->state = 0;
-            *used -= (size_t)(end - data);
-            return WS_DONE;
+        d->state = (int32_t)have;
+        if (have < need) {
+            // What is there may be wrong already.
+            uint32_t w = get_le32(d->head);
+            if (have > 0 && (is_bad_start(d, w, have)
+                             || (have > 2 && SHORT_LEN(w) == 127 && (w >> 16 & 0x80) != 0))) {
+                return fail(d, ERROR_PROTOCOL);
+            }
+            return WS_MORE;
+        }
+        d->state = 0;
+        if (ws_decode_header(d, head, sizeof(d->head), &len) < 0) {
+            return d->state;
         }
     }
-    d->state = (int32_t)have;
-    if (have > 0 && have < need) {
-        // What is there may be wrong already.
-        uint32_t w = get_le32(d->head);
-        if (is_bad_start(d, w, have)
-            || (have > 2 && SHORT_LEN(w) == 127 && (w >> 16 & 0x80) != 0)) {
-            return fail(d, ERROR_PROTOCOL);
+    for (need += d->masked * 4; have != need; have++) {
+        if (data == end) {
+            d->state = (int32_t)have;
+            return WS_MORE;
         }
+        d->key = d->key >> 8 | (uint32_t)*data++ << 24;
     }
-    return WS_MORE;
+    d->state = 0;
+    *used -= (size_t)(end - data);
+    return WS_DONE;
 }
 
 WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, size_t *used) {

@@ -39,7 +39,7 @@ def on_receive(ws, data, opcode):
 
 ws = websocket.createClient()
 if buffer_len:
-    ws.config({"rx_buffer_len": buffer_len, "tx_buffer_len": buffer_len, "max_message_len": 1 << 24})
+    ws.config({"rx_buffer_len": buffer_len, "tx_buffer_len": buffer_len})
 ws.on("connection", on_connection)
 ws.on("receive", on_receive)
 ws.connect(url)
