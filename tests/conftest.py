@@ -49,7 +49,7 @@ class Process:
         """Presses Ctrl-C."""
         self._process.send_signal(signal.SIGINT)
 
-    def result(self, timeout_s=20):
+    def result(self, timeout_s=10):
         """Waits for the end. Fails the test if there is none in time."""
         try:
             out, errors = self._process.communicate(timeout=timeout_s)
@@ -91,7 +91,7 @@ class Target:
         command = [str(w) for w in (self._program, *options, script, *args)]
         return Process(command, self._folder, environment)
 
-    def run(self, script, *args, timeout_s=20, heap=None):
+    def run(self, script, *args, timeout_s=10, heap=None):
         """Runs a script to its end and returns the Result; see start()."""
         return self.start(script, *args, heap=heap).result(timeout_s)
 

@@ -8,6 +8,7 @@ or raises is told by Server.result().
 import asyncio
 import base64
 import hashlib
+import logging
 import socket
 import struct
 import threading
@@ -22,6 +23,12 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 FIN = 0x80
 MASK = 0x80
 WAIT_S = 10  # for anything that a script is to do
+
+
+# What goes wrong is told by Server.result(). Python 3.11 must not format tracebacks in this thread
+# while pytest does so in another ("AST constructor recursion depth mismatch").
+for name in ("websockets", "aiohttp", "asyncio"):
+    logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 class Loop:
