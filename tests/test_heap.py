@@ -11,7 +11,7 @@ from conftest import make_target
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
-SCRIPT = Path(__file__).resolve().parent / "device" / "memory.py"
+SCRIPT = Path(__file__).resolve().parent / "device" / "heap.py"
 
 IDLE_MAX = 1536  # bytes
 TOLERANCE = 64  # bytes, four blocks: what an unlucky leftover on the stack keeps alive

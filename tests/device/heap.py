@@ -1,6 +1,6 @@
-"""Measures the heap for tests/test_memory.py, against an echo server.
+"""Measures the heap for tests/test_heap.py, against an echo server.
 
-    micropython memory.py URL idle|echo|reconnect link|client
+    micropython heap.py URL idle|echo|reconnect link|client
 
 Prints one number of bytes: what an open connection holds beside its buffers, or by how much the
 heap has grown.
