@@ -29,7 +29,7 @@ def check(result, last_line):
         pytest.fail(f"exit status {result.status}\n{printed}", pytrace=False)
 
 
-@pytest.mark.parametrize(("script", "function"), functions())
+@pytest.mark.parametrize(("script", "function"), list(functions()))
 def test_device(target, script, function):
     assert function, f"tests/device/{script}.py has no test function"
     check(target.run(DEVICE / "run.py", script, function), f"ok {function}")

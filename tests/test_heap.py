@@ -7,9 +7,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import make_target
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
+
+pytestmark = pytest.mark.parametrize("target", ["unix32"], indirect=True)
 
 SCRIPT = Path(__file__).resolve().parent / "device" / "heap.py"
 
@@ -34,12 +35,10 @@ def url():
 
 
 @pytest.fixture(params=["link", "client"])
-def measure(request, tmp_path, url, record_property):
+def measure(request, target, url, record_property):
     """Returns measure(what): bytes, for the engine's Link and for NodeMCU's client."""
-    unix32 = make_target("unix32", tmp_path)
-
     def measure(what):
-        result = unix32.run(SCRIPT, url, what, request.param, timeout_s=60)
+        result = target.run(SCRIPT, url, what, request.param, timeout_s=60)
         assert result.status == 0, result
         number = int(result.lines[-1])
         print(f"{what}, {request.param}: {number} bytes")
