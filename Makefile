@@ -32,7 +32,7 @@ demo: build/unix/micropython build/venv/.made-demo  ## run a NodeMCU script agai
 	@$(PYTHON) tools/demo.py
 
 test: unix unix32 stock failalloc natmod build/venv/.made-test  ## run all tests; ARGS="-k url" for some
-	@$(PYTHON) -m pytest tests $(ARGS)
+	@$(PYTHON) -m pytest $(ARGS)
 
 unix: build/unix/micropython  ## MicroPython for this machine with modwebsocket in it
 unix32: build/unix32/micropython  ## the same as a 32-bit program without TLS, to measure memory
@@ -46,7 +46,7 @@ size: build/unix/micropython build/venv/.made-test | packages-bench  ## bytes of
 	+@tools/size.sh
 
 bench: unix build/venv/.made-bench | packages-bench  ## instruction counts and echo speed, with peers
-	@$(PYTHON) tools/bench/kernels.py
+	@$(PYTHON) tools/bench/kernels.py && $(PYTHON) tools/bench/echo.py
 
 lint: build/venv/.made-test  ## check the Python style
 	@$(PYTHON) -m ruff check .

@@ -64,15 +64,16 @@ _ESPCONN = (
     b"\x6b\x0b\x6e\x03\x6f\x09\x71\x04\x72\x0f\x73\x05"
 )
 
-# config()'s keys whose values are integers, and Link's argument behind each.
+# config()'s keys whose values are integers, and Link's arguments in the same order.
 _NUMBERS = (
-    "max_message_len", "max_message_len",
-    "connect_timeout_ms", "connect_timeout_ms",
-    "ping_interval_ms", "ping_interval_ms",
-    "close_timeout_ms", "close_timeout_ms",
-    "rx_buffer_len", "rx_len",
-    "tx_buffer_len", "tx_len",
-)  # fmt: skip
+    "max_message_len",
+    "connect_timeout_ms",
+    "ping_interval_ms",
+    "close_timeout_ms",
+    "rx_buffer_len",
+    "tx_buffer_len",
+)
+_ARGUMENTS = _NUMBERS[:4] + ("rx_len", "tx_len")
 
 
 def _close_code(cause, errno):
@@ -209,13 +210,13 @@ class Client:
                     check_header(key, value)
                 protocol = value
             else:
-                if key not in _NUMBERS[::2]:
+                if key not in _NUMBERS:
                     raise ValueError("config key %r" % key)
                 if not isinstance(value, int):
                     raise TypeError(key)
                 if not 0 <= value <= _MAX_NUMBER:
                     raise ValueError(key)
-                options[_NUMBERS[_NUMBERS.index(key) + 1]] = value
+                options[_ARGUMENTS[_NUMBERS.index(key)]] = value
         self._headers = headers
         self._protocol = protocol
         self._options = options
