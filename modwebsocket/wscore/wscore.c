@@ -229,28 +229,20 @@ WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, s
 
 WS_CODE size_t ws_encode_header(uint8_t *out, int first, uint32_t payload_len,
     const uint32_t *key) {
-    uint8_t *p = out;
-    unsigned mask = key != NULL ? 0x80 : 0;
-    *p++ = (uint8_t)first;
-    if (payload_len < 126) {
-        *p++ = (uint8_t)(mask | payload_len);
-    } else {
-        if (payload_len < 0x10000) {
-            *p++ = (uint8_t)(mask | 126);
-        } else {
-            *p++ = (uint8_t)(mask | 127);
-            *p++ = 0;
-            *p++ = 0;
-            *p++ = 0;
-            *p++ = 0;
-            *p++ = (uint8_t)(payload_len >> 24);
-            *p++ = (uint8_t)(payload_len >> 16);
+    uint8_t *p = out + 2;
+    uint32_t len = payload_len;
+    if (payload_len >= 126) {
+        len = payload_len < 0x10000 ? 126 : 127;
+        p += len == 126 ? 2 : 8;
+        for (uint8_t *q = p; q != out + 2; payload_len >>= 8) {
+            *--q = (uint8_t)payload_len;
         }
-        *p++ = (uint8_t)(payload_len >> 8);
-        *p++ = (uint8_t)payload_len;
     }
+    out[0] = (uint8_t)first;
+    out[1] = (uint8_t)len;
     if (key != NULL) {
         uint32_t k = *key;
+        out[1] = (uint8_t)(0x80 | len);
         *p++ = (uint8_t)k;
         *p++ = (uint8_t)(k >> 8);
         *p++ = (uint8_t)(k >> 16);
@@ -476,7 +468,7 @@ WS_CODE int ws_utf8_rejects(uint32_t state) {
 
 // SHA-1 ------------------------------------------------------------------------------------
 
-WS_CODE static void sha1_start(uint32_t h[5]) {
+WS_CODE static __attribute__((noinline)) void sha1_start(uint32_t h[5]) {
     h[0] = 0x67452301;
     h[1] = 0xefcdab89;
     h[2] = 0x98badcfe;
@@ -519,37 +511,32 @@ WS_CODE void ws_accept_key(uint8_t accept[28], const uint8_t *key, size_t key_le
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     static const char base64[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint32_t h[6]; // one word more, for the last digit
+    uint32_t h[5];
     uint32_t w[80];
-    sha1_start(h);
-    h[5] = 0;
     size_t len = key_len + sizeof(guid) - 1;
     size_t padded_len = (len + 8 + 64) & ~(size_t)63;
-    for (size_t i = 0; i < padded_len; i++) {
-        uint32_t byte = 0;
-        if (i < key_len) {
-            byte = key[i];
-        } else if (i < len) {
-            byte = (uint8_t)guid[i - key_len];
-        } else if (i == len) {
-            byte = 0x80;
+    sha1_start(h);
+    for (size_t i = 0; i < padded_len;) {
+        uint32_t byte = i == len ? 0x80 : 0;
+        if (i < len) {
+            byte = i < key_len ? key[i] : (uint8_t)guid[i - key_len];
         }
         uint32_t *p = &w[i / 4 & 15];
         *p = *p << 8 | byte;
-        if ((i & 63) == 63) {
-            if (i + 1 == padded_len) {
+        i++;
+        if ((i & 63) == 0) {
+            if (i == padded_len) {
                 w[15] = (uint32_t)len * 8;
             }
             sha1_block(h, w);
         }
     }
-    for (unsigned i = 0, bit = 0; i < 27; i++, bit += 6) {
-        unsigned shift = bit & 31;
-        uint32_t x = h[bit / 32] << shift;
-        if (shift > 26) {
-            x |= h[bit / 32 + 1] >> (32 - shift);
+    // 27 digits of six bits, the last one filled up with zeros.
+    for (unsigned i = 0; i < 27; i++) {
+        accept[i] = (uint8_t)base64[h[0] >> 26];
+        for (unsigned j = 0; j < 5; j++) {
+            h[j] = h[j] << 6 | (j < 4 ? h[j + 1] >> 26 : 0);
         }
-        accept[i] = (uint8_t)base64[x >> 26];
     }
     accept[27] = '=';
 }
