@@ -85,6 +85,7 @@ def run(command, **options):
 def count_host(build):
     """Return the program's output and one count per run, on x86-64."""
     program = build / "kernels-host"
+    run(["valgrind", "--version"])  # before the compiler misses its header
     run(["cc", "-Os", *WARNINGS, "-DBENCH_HOST", *SOURCES, "-o", program])
     for old in build.glob("callgrind.*"):
         old.unlink()
@@ -111,11 +112,14 @@ def worst(out, counts):
     lines = out.splitlines()
     if len(lines) != len(counts):
         raise Failure("%d runs but %d counts" % (len(lines), len(counts)))
-    overhead = counts[0]
+    overhead = {}
     figures = {}
-    for line, count in zip(lines[1:], counts[1:], strict=True):
-        measure, who, divisor = line.split("\t")
-        figure = (count - overhead) / int(divisor, 16)
+    for line, count in zip(lines, counts, strict=True):
+        kind, measure, who, divisor = line.split("\t")
+        if measure == "empty":
+            overhead[kind] = count
+            continue
+        figure = (count - overhead[kind]) / int(divisor, 16)
         figures[measure, who] = max(figure, figures.get((measure, who), 0))
     return figures
 

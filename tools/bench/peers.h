@@ -27,6 +27,7 @@ typedef struct {
     uint8_t buf[10];
     uint8_t mask[4];
 } upy_header_t;
+typedef size_t (*peer_header_t)(upy_header_t *self, const uint8_t *data, size_t len);
 size_t upy_header(upy_header_t *self, const uint8_t *data, size_t len);
 size_t byte_header(upy_header_t *self, const uint8_t *data, size_t len);
 
