@@ -319,6 +319,7 @@ def test_sent_event_tells_that_all_has_gone(talk):
         assert await wire.frame() == (TEXT, b"x" * 100_000)
         assert await wire.frame() == (TEXT, b"second")
         assert await wire.frame() == (TEXT, b"third")
+        assert await wire.frame() == (TEXT, b"fourth")
         await wire.send(BYE)
         await wire.rest()
 
@@ -326,8 +327,12 @@ def test_sent_event_tells_that_all_has_gone(talk):
         ws = client()
         def sent(ws):
             print("sent")
-            ws.on("sent", lambda: print("sent again"))
+            ws.on("sent", again)
             ws.send("third")
+        def again(ws):
+            print("sent again")
+            ws.on("sent", None)
+            ws.send("fourth")
         def opened(ws):
             ws.send("x" * 100_000)
             ws.send("second")
