@@ -42,8 +42,9 @@ natmod: build/natmod/x64/_wscore.mpy  ## the C core as a native module for this 
 unix unix32 stock failalloc natmod:
 	@:
 
-size: build/unix/micropython build/venv/.made-test | packages-bench  ## bytes of the C part on three machines and of frozen Python
-	+@tools/size.sh
+frozen = $(filter-out %/manifest.py,$(wildcard modwebsocket/*.py)) lua_compat/websocket.py
+size: $(MPY_CROSS) build/venv/.made-test | packages-bench  ## bytes of the C part and of frozen Python
+	@$(PYTHON) tools/size.py --micropython $(MPY) --mpy-cross $(MPY_CROSS) $(frozen)
 
 bench: unix build/venv/.made-bench | packages-bench  ## instruction counts and echo speed, with peers
 	@$(PYTHON) tools/bench/kernels.py && $(PYTHON) tools/bench/echo.py
