@@ -96,10 +96,10 @@ def createClient():
 
 
 def _refused_call(error):
-    # True if a TypeError was raised by a call itself: no frame of the callee in the traceback.
+    # True if a TypeError was raised by a call itself: the traceback ends in _Handler.
     text = io.StringIO()
     sys.print_exception(error, text)
-    return text.getvalue().count("\n  File ") == 1
+    return text.getvalue().count("\n  File ") == 2
 
 
 class _Handler:
@@ -121,18 +121,19 @@ class _Handler:
         elif not self._count:
             self._function()
         else:
-            self._learn(count, (ws, data, opcode))
+            self._learn(count, ws, data, opcode)
 
-    def _learn(self, count, args):
+    def _learn(self, count, ws, data, opcode):
         while True:
             try:
-                self._function(*args[:count])
-                break
+                self._count = count
+                return self.call(count, ws, data, opcode)
             except TypeError as e:
+                self._count = -1
                 if not count or not _refused_call(e):
+                    self._count = count
                     raise
-            count -= 1
-        self._count = count
+                count -= 1
 
 
 class Client:

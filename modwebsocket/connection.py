@@ -249,7 +249,9 @@ class Connection:
         Raises ValueError if either is out of range.
         Source: RFC 6455 §5.5.1, §7.4.
         """
-        payload = check_close(code, reason)
+        # The usual one is a constant: closing must work when no memory is left.
+        usual = code == 1000 and reason == ""
+        payload = b"\x03\xe8" if usual else check_close(code, reason)
         if self.state == OPEN:
             self._send_close(payload)
             self.state = CLOSING

@@ -35,7 +35,7 @@ _MAX_UNANSWERED_PINGS = const(2)
 _FOREVER_MS = const(1 << 28)  # about three days, and within what ticks_diff() can tell
 
 _links = []  # from connect to ENDED
-_by_id = {}  # id(socket) -> Link
+_by_sock = {}  # socket -> Link
 _poller = select.poll()
 _next_at = 0  # ticks (ms) of the earliest timer of all links
 _clock = None  # inside asyncio: the task that runs the timers
@@ -373,7 +373,7 @@ _serving = None
 def _serve(sock):
     # sock can be read, or written if its link waits for that.
     global _serving
-    _serving = link = _by_id.get(id(sock))
+    _serving = link = _by_sock.get(sock)
     if link:
         if link._blocked:
             link._unblock()
@@ -509,7 +509,7 @@ def _watch(link):
     # Has link served when its socket can be read, or also written if the link is blocked.
     global _poller
     tasks = link._tasks
-    _by_id[id(link._sock)] = link
+    _by_sock[link._sock] = link
     if tasks:
         for i in range(2 if link._blocked else 1):
             if not tasks[i]:
@@ -538,7 +538,7 @@ def _renew_poller():
 
 def _unwatch(link):
     tasks = link._tasks
-    watched = _by_id.pop(id(link._sock), None)
+    watched = _by_sock.pop(link._sock, None)
     if tasks:
         for i in range(2):
             if tasks[i] and tasks[i] is not sys.modules["asyncio.core"].cur_task:

@@ -165,7 +165,7 @@ def send_back(name, event, role):
     peer = _wscore.Codec(1 - role, 139, _TX_LEN, _NO_LIMIT, _SEED)
     check(peer.send(_FIN | opcode, payload), name, "send() refused an event")
     stream = io.BytesIO()
-    check(peer.flush(stream), name, "flush() left something")
+    check(peer.flush(stream) == 0, name, "flush() left something")
     check(peer.pending() == 0, name, "pending() after flush()")
     wire = stream.getvalue()
     # A client masks: the payload must not be on the wire as it is (8 bytes: a chance of 2^-32).
