@@ -535,8 +535,10 @@ static mp_obj_t WS_CODE mod_mask(mp_obj_t buf, mp_obj_t key_in, mp_obj_t offset)
     if (key.len != 4) {
         mp_raise_ValueError(MP_ERROR_TEXT("key"));
     }
-    const uint8_t *k = key.buf;
-    uint32_t word = k[0] | k[1] << 8 | k[2] << 16 | (uint32_t)k[3] << 24;
+    uint32_t word = 0;
+    for (size_t i = 4; i-- != 0;) {
+        word = word << 8 | ((const uint8_t *)key.buf)[i];
+    }
     ws_mask(info.buf, info.buf, info.len, word, mp_obj_get_int(offset));
     return mp_const_none;
 }
