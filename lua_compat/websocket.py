@@ -26,7 +26,6 @@ except ImportError:
     pass
 
 _TEXT = const(1)
-_BINARY = const(2)
 _CLOSE = const(8)
 _OPENED = const(3)
 _DRAINED = const(4)
@@ -102,32 +101,44 @@ def _refused_call(error):
     return text.getvalue().count("\n  File ") == 2
 
 
+def _ignore(opcode, data):
+    pass
+
+
 class _Handler:
     # A user's function, called with as many of the event's arguments as it takes: a Lua
     # function may declare fewer.  No *args and no try: each would allocate for every message.
 
-    def __init__(self, function):
+    def __init__(self, ws, function):
+        self._ws = ws
         self._function = function
         self._count = -1  # of arguments; -1: not known yet
+        self.on_message = self._message  # bound here, so that connect() need not
 
-    def call(self, count, ws, data=None, opcode=None):
+    def _message(self, opcode, data):
+        if self._count == 3:
+            self._function(self._ws, data, opcode)
+        else:
+            self.call(3, data, opcode)
+
+    def call(self, count, data=None, opcode=None):
         # count: of arguments that the event delivers.
         if self._count == 3:
-            self._function(ws, data, opcode)
+            self._function(self._ws, data, opcode)
         elif self._count == 2:
-            self._function(ws, data)
+            self._function(self._ws, data)
         elif self._count == 1:
-            self._function(ws)
+            self._function(self._ws)
         elif not self._count:
             self._function()
         else:
-            self._learn(count, ws, data, opcode)
+            self._learn(count, data, opcode)
 
-    def _learn(self, count, ws, data, opcode):
+    def _learn(self, count, data, opcode):
         while True:
             try:
                 self._count = count
-                return self.call(count, ws, data, opcode)
+                return self.call(count, data, opcode)
             except TypeError as e:
                 self._count = -1
                 if not count or not _refused_call(e):
@@ -171,9 +182,9 @@ class Client:
             raise ValueError("invalid option '%s'" % eventName)
         if function is not None and not callable(function):
             raise TypeError("function or nil expected")
-        self._handlers[eventName] = None if function is None else _Handler(function)
+        self._handlers[eventName] = None if function is None else _Handler(self, function)
         if self._link:
-            self._link.notify_drained = self._handlers["sent"] is not None
+            self._tell(self._link)
 
     def config(self, params):
         """Configure the client, for its next connect().
@@ -260,7 +271,13 @@ class Client:
             except Exception as e:
                 sys.print_exception(e, sys.stderr)
             return
-        self._link.notify_drained = self._handlers["sent"] is not None
+        self._tell(self._link)
+
+    def _tell(self, link):
+        # What the link should know of the handlers.
+        handler = self._handlers["receive"]
+        link.on_message = _ignore if handler is None else handler.on_message
+        link.notify_drained = self._handlers["sent"] is not None
 
     def send(self, message, opcode=_TEXT):
         """Send a message.
@@ -273,7 +290,7 @@ class Client:
         Source: NodeMCU, websocket.client:send().
         """
         link = self._link
-        if not link or link.stage != "open":
+        if link is None or link.stage != "open":
             raise OSError(ENOTCONN, "Websocket isn't connected.")
         if opcode == _CLOSE:
             self._send_close(bytes(memoryview(message)))
@@ -295,14 +312,10 @@ class Client:
             self._link.close()
 
     def _event(self, event, data):
-        if event <= _BINARY:
-            handler = self._handlers["receive"]
-            if handler:
-                handler.call(3, self, data, event)
-        elif event == _OPENED or event == _DRAINED:
+        if event == _OPENED or event == _DRAINED:
             handler = self._handlers["connection" if event == _OPENED else "sent"]
             if handler:
-                handler.call(1, self)
+                handler.call(1)
         elif event == _ENDED:
             self._ended(self._link)
 
@@ -318,4 +331,4 @@ class Client:
     def _emit_close(self, code):
         handler = self._handlers["close"]
         if handler:
-            handler.call(2, self, code)
+            handler.call(2, code)

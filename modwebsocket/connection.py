@@ -35,6 +35,8 @@ NONE = const(0)  # feed more
 OPENED = const(3)  # the handshake succeeded
 FAILED = const(-1)  # `error` says why; the close frame is on its way
 
+NOT_TAKEN = const(-2)  # see send_now()
+
 _FIN = const(0x80)
 _SENDABLE = const(0x606)  # bit n: opcode n is one that a user may send
 
@@ -142,21 +144,21 @@ class Connection:
             elif event == PONG:
                 return PONG
             elif event == CLOSE:
-                self.close_code, self.close_reason = self._codec.data()
-                if self.state == OPEN:
-                    # What waits would never be read: it goes, the answer is next in line.
-                    self._clear()
-                    code = self.close_code
-                    self._send_close(b"" if code == 1005 else check_close(code, ""))
-                self.state = CLOSED
-                return CLOSE
+                return self._closed_by_peer()
             elif self.error:
                 return NONE
             else:
-                for error in _ERRORS:
-                    if error[0] == event:
-                        self.fail(error[1], error[2])
-                return FAILED
+                return self._fail(event)
+
+    def _closed_by_peer(self):
+        self.close_code, self.close_reason = self._codec.data()
+        if self.state == OPEN:
+            # What waits would never be read: it goes, the answer is next in line.
+            self._clear()
+            code = self.close_code
+            self._send_close(b"" if code == 1005 else check_close(code, ""))
+        self.state = CLOSED
+        return CLOSE
 
     def _next_line(self):
         while True:
@@ -176,6 +178,12 @@ class Connection:
             if self.error:
                 self.state = CLOSED
                 return FAILED
+
+    def _fail(self, event):
+        for error in _ERRORS:
+            if error[0] == event:
+                self.fail(error[1], error[2])
+        return FAILED
 
     def fail(self, code, text):
         """Fail the connection: send a close frame and take nothing more (RFC 6455 §7.1.7).
@@ -203,7 +211,7 @@ class Connection:
 
     def _send_close(self, payload):
         first = _FIN | CLOSE
-        if self._queue or not self._send(first, payload):
+        if self._queue or self._send(first, payload) == NOT_TAKEN:
             self._queue.append((first, payload, 0))
 
     def send(self, data, opcode=TEXT):
@@ -214,20 +222,23 @@ class Connection:
         Raises OSError(ENOTCONN) unless OPEN, OSError(ENOBUFS) if too much is waiting (nothing
         is taken then), ValueError for a bad opcode, text or length, TypeError, MemoryError.
         """
-        if not self.send_now(data, opcode):
+        if self.send_now(data, opcode) == NOT_TAKEN:
             self.send_later(data, opcode)
 
-    def send_now(self, data, opcode=TEXT):
+    def send_now(self, data, opcode=TEXT, stream=None):
         """As send(), if nothing waits and the data need not be copied; allocates nothing.
 
         What the transmit buffer does not take of bytes or str waits by reference.
-        Returns False if it took nothing: send_later() will.
+        stream: where to write to at once, or None.
+        Returns NOT_TAKEN (send_later() will), else what flush() returns; -1 without a stream.
         """
         if self.state != OPEN:
             raise OSError(ENOTCONN)
         if not _SENDABLE >> opcode & 1:
             raise ValueError("opcode %r" % opcode)
-        return not self._queue and self._send(opcode | _FIN, data)
+        if self._queue:
+            return NOT_TAKEN
+        return self._send(opcode | _FIN, data, stream)
 
     def send_later(self, data, opcode=TEXT):
         """As send(), behind all that waits: bytes and str by reference, others as a copy."""
@@ -238,7 +249,7 @@ class Connection:
             raise OSError(ENOBUFS)
         if not isinstance(data, (bytes, str)):
             data = bytes(memoryview(data))
-        if queue or not self._send(first, data):
+        if queue or self._send(first, data) == NOT_TAKEN:
             queue.append((first, data, data_len))
             self.queued_len += data_len
 
@@ -250,7 +261,7 @@ class Connection:
         Source: RFC 6455 §5.5.1, §7.4.
         """
         # The usual one is a constant: closing must work when no memory is left.
-        usual = code == 1000 and reason == ""
+        usual = code == 1000 and not len(reason)
         payload = b"\x03\xe8" if usual else check_close(code, reason)
         if self.state == OPEN:
             self._send_close(payload)

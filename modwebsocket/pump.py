@@ -30,6 +30,7 @@ _CLOSE = const(8)
 _PING = const(9)
 _PONG = const(10)
 _CLOSED = const(3)  # Connection.state
+_NOT_TAKEN = const(-2)  # by Connection.send_now()
 
 _MAX_UNANSWERED_PINGS = const(2)
 _FOREVER_MS = const(1 << 28)  # about three days, and within what ticks_diff() can tell
@@ -84,6 +85,7 @@ class Link:
         self._conn = Connection(os.urandom(20), **limits)
         self._conn.start(request, key, protocols)
         self._handler = handler
+        self.on_message = handler  # may be set to another function for TEXT and BINARY
         self._sock = None
         self._tasks = None  # inside asyncio: [reader, writer]
         self._addresses = None
@@ -118,13 +120,15 @@ class Link:
         """
         if self.stage != "open":
             raise OSError(ENOTCONN)
-        conn = self._conn
-        if not conn.send_now(data, opcode):
+        result = self._conn.send_now(data, opcode, None if self._blocked else self._sock)
+        if result == _NOT_TAKEN:
             self._send_later(data, opcode, no_memory)
-        if self._blocked or self._broken:
+        if self._blocked:
             return False
+        if not result and not self.notify_drained:
+            return True
         self._drained = self.notify_drained
-        return self._flushed(conn.flush(self._sock))
+        return self._flush() if result == _NOT_TAKEN else self._flushed(result)
 
     def _send_later(self, data, opcode, no_memory):
         try:
@@ -261,6 +265,7 @@ class Link:
         # What flush() returned: the same as _flush().
         if result > 0:
             self._broken = result
+            self._blocked = True
             self._arm(0)
             return False
         if not result and (self._drained or self._conn.state == _CLOSED):
@@ -289,7 +294,7 @@ class Link:
             if 0 < event <= _BINARY:
                 data = conn.data()
                 self._calling = True
-                self._handler(event, data)
+                self.on_message(event, data)
                 self._calling = False
             else:
                 self._on_event(conn, event)
@@ -374,7 +379,8 @@ def _serve(sock):
     # sock can be read, or written if its link waits for that.
     global _serving
     _serving = link = _by_sock.get(sock)
-    if link:
+    # `is None` throughout: the truth of an object is two failed look-ups.
+    if link is not None:
         if link._blocked:
             link._unblock()
         else:

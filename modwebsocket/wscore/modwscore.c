@@ -18,11 +18,12 @@
 //   c.data()             of the last event: str, bytes, or for CLOSE a tuple (code, reason);
 //                        valid until the next call of next() or fill()
 //   c.readinto(buf)      the same as bytes into buf: the number copied; allocates nothing
-//   c.send(first, data)  a frame (opcode | FIN): True if taken, False if it must wait until
-//                        flush() returns 0.  What does not fit the transmit buffer is taken
-//                        by reference, if it is immutable; a mutable one gives False.
-//   c.pong()             answers the ping that next() just returned: as send()
-//   c.write(data)        handshake: raw bytes: as send()
+//   c.send(first, data[, stream])  a frame (opcode | FIN): -2 if it was not taken and must wait
+//                        until flush() returns 0, else as flush(stream), or -1 without a
+//                        stream.  What does not fit the transmit buffer is taken by reference,
+//                        if it is immutable; a mutable one gives -2.
+//   c.pong()             answers the ping that next() just returned: False if it must wait
+//   c.write(data)        handshake: raw bytes: False if they must wait
 //   c.flush(stream)      writes what the stream takes: 0 when nothing is left, -1 if the rest must
 //                        wait, else the errno of the stream's error (no exception: sending is
 //                        legal where nobody could catch one)
@@ -463,26 +464,18 @@ static int WS_CODE get_frame(mp_obj_t first_in, mp_obj_t data, mp_buffer_info_t 
     return first;
 }
 
-static mp_obj_t WS_CODE tx_object(codec_t *self, int first, mp_obj_t data,
+static bool WS_CODE tx_object(codec_t *self, int first, mp_obj_t data,
     const mp_buffer_info_t *info) {
     mp_buffer_info_t writable;
     bool mutable = mp_get_buffer(data, &writable, MP_BUFFER_WRITE);
     bool control = first >= (WS_FIN | WS_CLOSE);
-    return mp_obj_new_bool(tx_begin(self, first, info->buf, info->len,
-        mutable || control ? MP_OBJ_NULL : data));
+    return tx_begin(self, first, info->buf, info->len, mutable || control ? MP_OBJ_NULL : data);
 }
-
-static mp_obj_t WS_CODE codec_send(mp_obj_t self_in, mp_obj_t first_in, mp_obj_t data) {
-    mp_buffer_info_t info;
-    int first = get_frame(first_in, data, &info);
-    return tx_object(MP_OBJ_TO_PTR(self_in), first, data, &info);
-}
-static MP_DEFINE_CONST_FUN_OBJ_3(codec_send_obj, codec_send);
 
 static mp_obj_t WS_CODE codec_write(mp_obj_t self_in, mp_obj_t data) {
     mp_buffer_info_t info;
     mp_get_buffer_raise(data, &info, MP_BUFFER_READ);
-    return tx_object(MP_OBJ_TO_PTR(self_in), -1, data, &info);
+    return mp_obj_new_bool(tx_object(MP_OBJ_TO_PTR(self_in), -1, data, &info));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(codec_write_obj, codec_write);
 
@@ -519,6 +512,19 @@ static mp_obj_t WS_CODE codec_flush(mp_obj_t self_in, mp_obj_t stream) {
     }
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(codec_flush_obj, codec_flush);
+
+static mp_obj_t WS_CODE codec_send(size_t n_args, const mp_obj_t *args) {
+    mp_buffer_info_t info;
+    int first = get_frame(args[1], args[2], &info);
+    if (!tx_object(MP_OBJ_TO_PTR(args[0]), first, args[2], &info)) {
+        return MP_OBJ_NEW_SMALL_INT(-2);
+    }
+    if (n_args == 3 || args[3] == mp_const_none) {
+        return MP_OBJ_NEW_SMALL_INT(-1);
+    }
+    return codec_flush(args[0], args[3]);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(codec_send_obj, 3, 4, codec_send);
 
 static mp_obj_t WS_CODE codec_pending(mp_obj_t self_in) {
     codec_t *self = MP_OBJ_TO_PTR(self_in);

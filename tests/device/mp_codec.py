@@ -32,6 +32,8 @@ RX_MIN = 139
 TX_MIN = 142
 NO_LIMIT = 0x7FFFFFFF
 PEER_KEY = b"\x11\x22\x33\x44"
+WAITS = -1  # of send(): taken, not yet written
+REFUSED = -2
 
 
 def codec(role=CLIENT, rx_len=RX_MIN, tx_len=TX_MIN, limit=NO_LIMIT, seed=SEED):
@@ -334,7 +336,7 @@ def test_errors_are_sticky_and_drop_what_follows():
             while c.fill(stream):
                 assert c.next() == error
             # The other direction lives on: a close frame must go out.
-            assert c.send(FIN | CLOSE, b"\x03\xea")
+            assert c.send(FIN | CLOSE, b"\x03\xea") == WAITS
             assert [f[2] for f in sent(c)] == [b"\x03\xea"]
 
 
@@ -389,7 +391,7 @@ def test_send_masks_as_the_role_requires():
             (FIN | PING, b"p"), (FIN | PONG, b""), (FIN | CLOSE, b"\x03\xe8"),
             (FIN | TEXT, ""), (FIN | BINARY, memoryview(b"abc")[1:]),
         ):
-            assert c.send(first, data)
+            assert c.send(first, data) == WAITS
             (got,) = sent(c)
             assert got[0] == first and got[2] == bytes(memoryview(data))
             assert (got[1] is None) == (role == SERVER)
@@ -400,7 +402,7 @@ def test_keys_differ_by_frame_and_by_seed():
     for seed in (SEED, bytes(20), b"\xff" * 20):
         c = codec(seed=seed)
         for i in range(100):
-            assert c.send(FIN | TEXT, "same")
+            assert c.send(FIN | TEXT, "same") == WAITS
             keys.add(sent(c)[0][1])
     assert len(keys) == 300 and b"\0\0\0\0" not in keys
     assert max(sum(k[i] == 0 for k in keys) for i in range(4)) < 20
@@ -409,11 +411,11 @@ def test_keys_differ_by_frame_and_by_seed():
 def test_keys_are_not_spent_by_what_is_refused():
     a, b = codec(), codec()
     for c in (a, b):
-        assert c.send(FIN | TEXT, "x" * 1000)
-    assert not a.send(FIN | TEXT, "y")
+        assert c.send(FIN | TEXT, "x" * 1000) == WAITS
+    assert a.send(FIN | TEXT, "y") == REFUSED
     for c in (a, b):
         sent(c)
-        assert c.send(FIN | TEXT, "z")
+        assert c.send(FIN | TEXT, "z") == WAITS
     assert sent(a) == sent(b)
 
 
@@ -424,13 +426,13 @@ def test_senders_buffer_is_never_modified():
                 data = bytearray((i * 11) & 255 for i in range(size + at))
                 copy = bytes(data)
                 c = codec(role, tx_len=4096)
-                assert c.send(FIN | BINARY, memoryview(data)[at:])
+                assert c.send(FIN | BINARY, memoryview(data)[at:]) == WAITS
                 assert c.write(data)
                 c.flush(Stream())
                 assert data == copy
         text = "immutable " * 300
         c = codec(role)
-        assert c.send(FIN | TEXT, text)
+        assert c.send(FIN | TEXT, text) == WAITS
         assert sent(c, 7)[0][2] == text.encode() and text == "immutable " * 300
 
 
@@ -438,13 +440,13 @@ def test_mutable_buffer_is_taken_at_once_or_refused():
     for role in ROLES:
         c = codec(role)
         small = bytearray(b"a" * 100)
-        assert c.send(FIN | BINARY, small)
+        assert c.send(FIN | BINARY, small) == WAITS
         small[:] = b"b" * 100
-        assert not c.send(FIN | BINARY, bytearray(1000))
-        assert not c.send(FIN | BINARY, memoryview(bytearray(1000)))
+        assert c.send(FIN | BINARY, bytearray(1000)) == REFUSED
+        assert c.send(FIN | BINARY, memoryview(bytearray(1000))) == REFUSED
         assert not c.write(bytearray(1000))
         assert [f[2] for f in sent(c)] == [b"a" * 100]
-        assert not c.send(FIN | BINARY, bytearray(TX_MIN))
+        assert c.send(FIN | BINARY, bytearray(TX_MIN)) == REFUSED
         assert c.pending() == 0
 
 
@@ -452,25 +454,25 @@ def test_large_immutable_goes_by_reference_and_blocks_what_follows():
     for role in ROLES:
         c = codec(role)
         data = bytes((i * 31) & 255 for i in range(70000))
-        assert c.send(FIN | BINARY, data)
+        assert c.send(FIN | BINARY, data) == WAITS
         assert c.pending() == (8 if role == CLIENT else 4) + 6 + 70000
         for first in (FIN | TEXT, FIN | PING, FIN | CLOSE):
-            assert not c.send(first, b"")
+            assert c.send(first, b"") == REFUSED
         assert not c.write(b"x")
         stream = Stream(chunk=333, room=1000)
         assert c.flush(stream) == c.flush(stream) == -1
-        assert not c.send(FIN | TEXT, b"")
+        assert c.send(FIN | TEXT, b"") == REFUSED
         stream.room = 1 << 30
         assert c.flush(stream) == 0
         assert [f[2] for f in frames(stream.written)] == [data]
-        assert c.send(FIN | TEXT, b"next")
+        assert c.send(FIN | TEXT, b"next") == WAITS
 
 
 def test_what_waits_by_reference_is_kept_alive():
     import gc
 
     c = codec()
-    assert c.send(FIN | BINARY, bytes(range(256)) * 40)
+    assert c.send(FIN | BINARY, bytes(range(256)) * 40) == WAITS
     gc.collect()
     junk = [bytes(10240) for _ in range(20)]
     assert sent(c, 50)[0][2] == bytes(range(256)) * 40
@@ -481,13 +483,13 @@ def test_a_full_transmit_buffer_refuses_and_loses_nothing():
     for role in ROLES:
         c = codec(role)
         taken = 0
-        while c.send(FIN | PING, b"%03d" % taken):
+        while c.send(FIN | PING, b"%03d" % taken) != REFUSED:
             taken += 1
             assert taken < 100
         assert taken > 10
         stream = Stream(room=20)
         assert c.flush(stream) == -1
-        while c.send(FIN | PING, b"%03d" % taken):
+        while c.send(FIN | PING, b"%03d" % taken) != REFUSED:
             taken += 1
         stream.room = 1 << 30
         assert c.flush(stream) == 0
@@ -556,7 +558,7 @@ def pass_messages(role, rx_len, tx_len, seed):
             opcode, data = waiting[0]
             if held is None:
                 held = bytearray(data) if opcode == BINARY and random.randint(0, 1) else data
-            if sender.send(FIN | opcode, held):
+            if sender.send(FIN | opcode, held) != REFUSED:
                 waiting.pop(0)
                 if isinstance(held, bytearray):
                     held[:] = bytes(len(held))
