@@ -75,10 +75,11 @@ typedef struct {
     mp_obj_base_t base;
     ws_decoder_t decoder;
     ws_random_t random;
-    uint8_t state;
-    uint8_t role;
-    int8_t event;               // last event, 0: none
-    int16_t error;              // sticky, 0: none
+    // Words, not bytes: on ESP8266 a byte costs seven instructions to read.
+    int state;
+    int role;
+    int event;                  // last event, 0: none
+    int error;                  // sticky, 0: none
     uint32_t key;               // of the frame being sent
 
     uint8_t *rx;                // unread bytes: rx[rx_at..rx_end)
