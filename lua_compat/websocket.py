@@ -154,6 +154,7 @@ class Client:
     close_code, close_reason: of the server's close frame (RFC 6455 §7.4), 1006 if it sent none.
     http_status: of the server's answer to the upgrade request, 0 if there was none.
     errno: of the operating system's error, 0 if there was none.
+    unsent_len: bytes that send() took and the network did not, 0 if all went.
     stage: how far it came: "url", "dns", "tcp", "http", "open" or "closing".
     """
 
@@ -167,6 +168,7 @@ class Client:
         self.close_reason = ""
         self.http_status = 0
         self.errno = 0
+        self.unsent_len = 0
         self.stage = None
 
     def on(self, eventName, function):
@@ -325,6 +327,7 @@ class Client:
         self.close_reason = link.reason
         self.http_status = link.status
         self.errno = link.errno
+        self.unsent_len = link.unsent_len
         self.stage = link.stage
         self._emit_close(_close_code(link.cause, link.errno))
 

@@ -31,6 +31,7 @@ class Client:
     close_reason: str
     http_status: int
     errno: int
+    unsent_len: int
     stage: str | None
 
     def __init__(self) -> None: ...

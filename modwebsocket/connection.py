@@ -38,6 +38,7 @@ FAILED = const(-1)  # `error` says why; the close frame is on its way
 NOT_TAKEN = const(-2)  # see send_now()
 
 _FIN = const(0x80)
+_ENTRY_LEN = const(32)  # what a waiting message costs beside its data, bytes
 _SENDABLE = const(0x606)  # bit n: opcode n is one that a user may send
 
 
@@ -108,7 +109,10 @@ class Connection:
         self.response = None
         self.protocol = None
         self.queued_len = 0
+        self._dropped_len = 0  # of messages that the peer's close or an error overtook
         self._max_queue_len = max_queue_len
+        self._expect = None  # of the handshake's response, until it is in
+        self._pong = None  # the answer to a ping, while it waits
         self._queue = []  # (opcode | FIN, immutable data, its length), in order
 
     def start(self, request, key, protocols=()):
@@ -128,7 +132,7 @@ class Connection:
         answered already) or FAILED. Of TEXT, BINARY, PING and PONG, `data()` gives the payload
         as str or bytes and `readinto(buf)` copies it, until the next call.
         """
-        if self.state == CONNECTING:
+        if self._expect is not None:
             return self._next_line()
         while True:
             event = self._next()
@@ -161,23 +165,27 @@ class Connection:
         return CLOSE
 
     def _next_line(self):
-        while True:
+        while self.state == CONNECTING:
             try:
-                line = self._codec.readline()
+                try:
+                    line = self._codec.readline()
+                    cut = False
+                except ValueError:
+                    # Longer than the receive buffer.
+                    line = self._codec.read()
+                    cut = True
                 if line is None:
                     return NONE
-                if self.response.feed(line):
+                if self.response.feed(line, cut):
                     self.protocol = self.response.check(*self._expect)
                     self._expect = None
                     self.state = OPEN
                     return OPENED
             except HandshakeError as e:
                 self.error = e
-            except ValueError:
-                self.error = HandshakeError("line too long")
-            if self.error:
                 self.state = CLOSED
                 return FAILED
+        return NONE
 
     def _fail(self, event):
         for error in _ERRORS:
@@ -196,7 +204,12 @@ class Connection:
             self._send_close(bytes((code >> 8, code & 255)))
         self.state = CLOSING
 
+    def unsent_len(self):
+        """Bytes, with frame headers, that send() took and no stream has taken yet."""
+        return self._dropped_len + self.queued_len + self._codec.pending()
+
     def _clear(self):
+        self._dropped_len += self.queued_len
         self._queue.clear()
         self.queued_len = 0
 
@@ -204,9 +217,10 @@ class Connection:
         # Before all that waits, and only for the newest ping (RFC 6455 §5.5.3).
         data = self._codec.data()
         queue = self._queue
-        if queue and queue[0][0] == _FIN | PONG:
+        if queue and queue[0] is self._pong:
             self.queued_len -= queue.pop(0)[2]
-        queue.insert(0, (_FIN | PONG, data, len(data)))
+        self._pong = (_FIN | PONG, data, len(data))
+        queue.insert(0, self._pong)
         self.queued_len += len(data)
 
     def _send_close(self, payload):
@@ -245,7 +259,8 @@ class Connection:
         first = opcode | _FIN
         data_len = _wscore.check(first, data)
         queue = self._queue
-        if queue and self.queued_len + data_len > self._max_queue_len:
+        waits_len = self.queued_len + _ENTRY_LEN * len(queue)
+        if queue and waits_len + data_len > self._max_queue_len:
             raise OSError(ENOBUFS)
         if not isinstance(data, (bytes, str)):
             data = bytes(memoryview(data))

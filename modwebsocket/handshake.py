@@ -9,6 +9,8 @@ from micropython import const
 
 from _wscore import accept
 
+from .url import is_plain
+
 _TOKEN = "!#$%&'*+-.^_`|~"
 _MAX_HEADER_LEN = const(8192)  # of all response headers, bytes
 
@@ -65,7 +67,11 @@ def request(host, path, key, headers=(), defaults=()):
     Returns bytes. Raises ValueError or TypeError for a malformed header.
     Source: RFC 6455 §4.1.
     """
+    if not is_plain(path):
+        raise ValueError("path %r" % path)
+    headers = tuple(headers)
     for name, value in headers:
+        check_header(name, value)
         if name.lower() == "host":
             host = value
             break
@@ -102,12 +108,21 @@ class Response:
         self.status = 0
         self.headers = {}
         self._len = 0
+        self._cut = False
 
-    def feed(self, line):
+    def feed(self, line, cut=False):
         """Take one line, bytes without its end.
 
+        cut: True if this is only a part of a line, too long to be kept: a header that ends with
+        the next line and is not taken.
         Returns True when the head is complete. Raises HandshakeError if it is malformed.
         """
+        self._len += len(line)
+        if self._len > _MAX_HEADER_LEN:
+            raise HandshakeError("header too long")
+        if self.status and (cut or self._cut):
+            self._cut = cut
+            return False
         if not self.status:
             # "HTTP/1.1 101 Switching Protocols"; the phrase may be missing.
             status = line[9:12]
@@ -116,14 +131,13 @@ class Response:
             if len(status) != 3 or line[12:13] not in (b"", b" "):
                 raise HandshakeError("not HTTP")
             self.status = int(status)
+            if self.status < 100 or cut:
+                raise HandshakeError("not HTTP")
             if self.status == 101 and line[7:8] != b"1":
                 raise HandshakeError("HTTP version")
             return False
         if not line:
             return True
-        self._len += len(line)
-        if self._len > _MAX_HEADER_LEN:
-            raise HandshakeError("header too long")
         name, sep, value = line.partition(b":")
         try:
             name = name.decode().lower()

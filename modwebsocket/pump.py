@@ -52,10 +52,11 @@ class Link:
     cause: why it ends or ended, else None: "closed" (by close(), whatever the peer then did),
     "peer" (its close frame), "eof" (TCP ended without one), "dns", "deadline" (no connection
     in time), "http" (status not 101), "handshake" (a wrong 101), "protocol", "text", "too big",
-    "memory", "reassembly" (see WebSocketError), "health" (pings unanswered), "os", or what
-    abort() was told.
+    "memory", "reassembly" (see WebSocketError), "health" (pings unanswered), "os", "error" (of
+    ours: it was printed), or what abort() was told.
     errno: of the OSError behind "os" and "dns", else 0. status: HTTP status, 0 if none came.
     code, reason: of the peer's close frame, 1006 and "" if none came. text: what was wrong.
+    unsent_len: bytes, with their frames' headers, that send() took and the network did not.
     """
 
     def __init__(self, url, handler, *, headers=(), defaults=(), protocols=(), name_port=False,
@@ -94,7 +95,7 @@ class Link:
         self._calling = False  # the handler is running
         self._resume = False  # events are left behind one whose handler failed
         self._pings = 0  # sent since anything was heard
-        self._heard_at = 0
+        self._ping_at = self._heard_at = 0
         self._ping_interval_ms = ping_interval_ms
         self._close_timeout_ms = close_timeout_ms
         self._drained = False  # DRAINED is due once nothing waits
@@ -104,6 +105,7 @@ class Link:
         self.errno = self.status = 0
         self.code = 1006
         self.reason = self.text = ""
+        self.unsent_len = 0
         self._deadline_at = ticks_add(ticks_ms(), connect_timeout_ms)
         _links.append(self)
         _adopt(self)
@@ -118,16 +120,17 @@ class Link:
         raising MemoryError.
         Returns True if all of it went to the network, False if some of it waits.
         """
-        if self.stage != "open":
+        conn = self._conn
+        if self.stage != "open" or conn is None:
             raise OSError(ENOTCONN)
-        result = self._conn.send_now(data, opcode, None if self._blocked else self._sock)
+        result = conn.send_now(data, opcode, None if self._blocked else self._sock)
         if result == _NOT_TAKEN:
             self._send_later(data, opcode, no_memory)
-        if self._blocked:
-            return False
         if not result and not self.notify_drained:
             return True
         self._drained = self.notify_drained
+        if self._blocked:
+            return False
         return self._flush() if result == _NOT_TAKEN else self._flushed(result)
 
     def _send_later(self, data, opcode, no_memory):
@@ -141,7 +144,8 @@ class Link:
     def close(self, code=1000, reason=""):
         """Close; ENDED follows, with the cause "closed".  A second call does nothing.
 
-        See Connection.close(). Before OPENED the attempt is given up.
+        What waits goes first, for as long as the network takes it. See Connection.close().
+        Before OPENED the attempt is given up.
         """
         if self._conn is None or self.cause:
             return
@@ -174,7 +178,12 @@ class Link:
         # The closing handshake has begun: from here on its time is bounded.
         if self.stage != "closing":
             self.stage = "closing"
-            self._arm(self._close_timeout_ms)
+            self._extend()
+
+    def _extend(self):
+        self.unsent_len = self._conn.unsent_len()
+        self._deadline_at = ticks_add(ticks_ms(), self._close_timeout_ms)
+        self._arm(self._close_timeout_ms)
 
     def _left_ms(self):
         return max(0, ticks_diff(self._deadline_at, ticks_ms()))
@@ -192,13 +201,24 @@ class Link:
                 pass
             if self._conn:
                 self._lost(self._broken)
+        elif stage == "closing":
+            if self._conn.state == _CLOSED and not self._blocked:
+                self._end(None)
+            elif self._left_ms():
+                self._arm(self._left_ms())
+            elif self._conn.unsent_len() < self.unsent_len:
+                self._extend()
+            else:
+                self._end(None)
         elif self.cause:
-            self._end(self.cause)
+            self._end(None)
         elif stage == "open":
             self._keep_alive()
         elif not self._left_ms():
             self._end("deadline")
-        elif stage == "dns":
+        elif stage != "dns":
+            self._arm(self._left_ms())
+        else:
             try:
                 self._addresses = socket.getaddrinfo(
                     self._host, self._port, 0, socket.SOCK_STREAM
@@ -218,16 +238,29 @@ class Link:
         interval_ms = self._ping_interval_ms
         if not interval_ms:
             return self._arm(_FOREVER_MS)
-        left = interval_ms * (self._pings + 1) - ticks_diff(ticks_ms(), self._heard_at)
+        now = ticks_ms()
+        left = interval_ms - ticks_diff(now, self._ping_at if self._pings else self._heard_at)
         if left <= 0:
-            if self._pings == _MAX_UNANSWERED_PINGS:
-                return self._end("health")
-            self._pings += 1
-            left += interval_ms
-            self._conn.send(b"", _PING)
-            self._flush()
+            # The script may have been busy for long: what came meanwhile counts.
+            heard_at = self._heard_at
+            self._receive()
+            if self.stage != "open" or not self._conn:
+                return
+            if self._heard_at == heard_at:
+                if self._pings == _MAX_UNANSWERED_PINGS:
+                    return self._end("health")
+                self._ping(now)
+            left = interval_ms
         if not self._broken:
             self._arm(left)
+
+    def _ping(self, now):
+        self._pings += 1
+        self._ping_at = now
+        # Not behind what waits: there it would say nothing.
+        result = self._conn.send_now(b"", _PING, None if self._blocked else self._sock)
+        if result != _NOT_TAKEN and not self._blocked:
+            self._flushed(result)
 
     def _dial(self):
         address = self._addresses.pop(0)
@@ -268,8 +301,9 @@ class Link:
             self._blocked = True
             self._arm(0)
             return False
-        if not result and (self._drained or self._conn.state == _CLOSED):
-            self._arm(0)
+        if self._conn.state == _CLOSED or (self._drained and self.stage == "open"):
+            if not result:
+                self._arm(0)
         if self._blocked is not (result < 0):
             self._blocked = not self._blocked
             _watch(self)
@@ -283,7 +317,7 @@ class Link:
             n = conn.fill(self._sock)
             if not n:
                 if n == 0:
-                    self._end(self.cause or "eof")
+                    self._end("eof")
                 return False
             self._heard_at = ticks_ms()
             self._pings = 0
@@ -346,7 +380,7 @@ class Link:
                 errno = e.errno
         if not self.cause:
             self.errno = errno
-        self._end(self.cause or "os")
+        self._end("os")
 
     def _hang_up(self):
         if self._sock:
@@ -355,11 +389,14 @@ class Link:
             self._sock = None
 
     def _end(self, cause):
+        # cause: unless there is one already.
         conn = self._conn
         self._hang_up()
         _links.remove(self)
         self._conn = None
-        self.cause = cause
+        self.cause = self.cause or cause
+        if self.stage in ("open", "closing"):
+            self.unsent_len = conn.unsent_len()
         if conn.response:
             self.status = conn.response.status
         self.code = conn.close_code
@@ -373,6 +410,7 @@ class Link:
 # A message's way has no `try` and no frame of more than 11 slots: MicroPython would allocate
 # those on the heap.  _turn() notes whom it serves, and those who call it catch what escapes.
 _serving = None
+_turning = False  # step() or run() is at work
 
 
 def _serve(sock):
@@ -393,17 +431,25 @@ def _report(error):
 
 def _rescue(error):
     # What failed while a link was served ends that link, never the pump; an error of the
-    # user's handler ends nothing.
+    # user's handler ends nothing. Another handler may fail meanwhile: that of the link's end.
+    for _ in range(3):
+        try:
+            return _settle(error)
+        except Exception as e:
+            error = e
+
+
+def _settle(error):
     link = _serving
     if not link:
         _report(error)
     elif link._calling:
         link._calling = False
-        _report(error)
         if link._conn:
             # The events behind the one whose handler failed.
             link._resume = True
             link._arm(0)
+        _report(error)
     elif not link._conn:
         _report(error)
     elif isinstance(error, OSError):
@@ -411,14 +457,11 @@ def _rescue(error):
     elif not isinstance(error, MemoryError):
         _report(error)
         link._end("error")
+    elif link.stage == "open" and not link._conn.error:
+        link._conn.fail(1009, "memory")
+        link._failed(link._conn)
     else:
-        try:
-            if link.stage == "open":
-                link._conn.fail(1009, "memory")
-                return link._failed(link._conn)
-        except MemoryError:
-            pass
-        link._end(link.cause or "memory")
+        link._end("memory")
 
 
 def _run_timers():
@@ -454,35 +497,67 @@ def _turn(wait_ms):
             _serve(ready[0])
 
 
+def _rest():
+    # The sockets that a turn, which an error cut short, had found ready behind the one that
+    # failed: else one that fails all the time would keep the others waiting for ever.
+    if _poller:
+        for ready in _poller:
+            _serve(ready[0])
+
+
+def _begin():
+    global _turning, _clock
+    if _turning or (_serving and _serving._calling):
+        raise RuntimeError("in a handler")
+    _turning = True
+    core = sys.modules.get("asyncio.core")
+    if core and not core.cur_task:
+        _clock = None
+        for link in _links:
+            if link._tasks:
+                # Its asyncio loop is not running.
+                if link._sock:
+                    _unwatch(link)
+                link._tasks = None
+                if link._sock:
+                    _watch(link)
+
+
 def step(wait_ms=-1):
     """Serve what is due, after waiting for it.
 
     wait_ms: how long to wait at most, -1: until something happens.
-    Returns True while a link is left.
+    Returns True while a link is left. Raises RuntimeError in a handler.
     """
-    if _links:
-        try:
+    global _turning
+    _begin()
+    try:
+        if _links:
             _turn(wait_ms)
-        except Exception as e:
-            _rescue(e)
+    except Exception as e:
+        _rescue(e)
+    finally:
+        _turning = False
     return bool(_links)
 
 
 def run():
-    """Serve until no link is left."""
-    for link in _links:
-        if link._tasks:
-            # Its asyncio loop is no longer running.
-            _unwatch(link)
-            link._tasks = None
-            if link._sock:
-                _watch(link)
-    while _links:
-        try:
-            while _links:
-                _turn(-1)
-        except Exception as e:
-            _rescue(e)
+    """Serve until no link is left.
+
+    Raises RuntimeError in a handler.
+    """
+    global _turning
+    _begin()
+    try:
+        while _links:
+            try:
+                _rest()
+                while _links:
+                    _turn(-1)
+            except Exception as e:
+                _rescue(e)
+    finally:
+        _turning = False
 
 
 def _at_exit():
@@ -500,9 +575,10 @@ def _at_exit():
 
 
 def _adopt(link):
-    # Finds out who will serve a new link.
+    # Finds out who will serve a new link: asyncio, if its loop runs or may be about to.
     global _exit, _exit_set
-    if "asyncio.core" in sys.modules:
+    core = sys.modules.get("asyncio.core")
+    if core and (core.cur_task or not _turning):
         link._tasks = [None, None]
         if not _clock:
             _start_clock()

@@ -23,6 +23,7 @@ class Link:
     code: int
     reason: str
     text: str
+    unsent_len: int
 
     def __init__(
         self,

@@ -13,8 +13,8 @@ class URLError(ValueError):
     """
 
 
-def _plain(text):
-    # Printable ASCII without space: what may stand in a request line or a Host header.
+def is_plain(text):
+    """True for printable ASCII without space: what may stand in a request line or as a host."""
     for c in text:
         if not "!" <= c <= "~":
             return False
@@ -50,7 +50,7 @@ def parse(url):
     at = authority.rfind("@")
     userinfo = authority[:at] if at >= 0 else ""
     authority = authority[at + 1 :]
-    if userinfo and not _plain(userinfo):
+    if userinfo and not is_plain(userinfo):
         raise URLError("userinfo", userinfo)
     if len(authority) > _MAX_AUTHORITY_LEN:
         raise URLError("length", authority)
@@ -70,11 +70,11 @@ def parse(url):
         if not port.isdigit() or len(port) > 5 or not 0 < int(port) < 65536:
             raise URLError("port", port)
         port = int(port)
-    if not valid or not _plain(host):
+    if not valid or not is_plain(host):
         raise URLError("host", host)
     for c in '[]\\<>"^`{|}':
         if c in host:
             raise URLError("host", host)
-    if not _plain(path):
+    if not is_plain(path):
         raise URLError("path", path)
     return scheme == "wss", host, port, path, userinfo

@@ -80,6 +80,7 @@ typedef struct {
     int role;
     int event;                  // last event, 0: none
     int error;                  // sticky, 0: none
+    int busy;                   // a stream is being called: one written in Python could call us
     uint32_t key;               // of the frame being sent
 
     uint8_t *rx;                // unread bytes: rx[rx_at..rx_end)
@@ -146,7 +147,7 @@ static mp_obj_t WS_CODE codec_make_new(const mp_obj_type_t *type, size_t n_args,
     self->base.type = type;
     self->role = role;
     self->state = WANT_HEADER;
-    self->event = self->error = 0;
+    self->event = self->error = self->busy = 0;
     self->rx = self->tx = self->message = NULL;
     self->rx_len = rx_len;
     self->tx_len = tx_len;
@@ -162,6 +163,15 @@ static mp_obj_t WS_CODE codec_make_new(const mp_obj_type_t *type, size_t n_args,
     return MP_OBJ_FROM_PTR(self);
 }
 
+// A stream that calls its codec finds it busy; one that raises leaves it so, for good.
+static codec_t *WS_CODE get_codec(mp_obj_t self_in) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    if (self->busy) {
+        mp_raise_OSError(MP_EBUSY);
+    }
+    return self;
+}
+
 // ---- Receiving
 
 static void WS_CODE rx_compact(codec_t *self) {
@@ -171,7 +181,7 @@ static void WS_CODE rx_compact(codec_t *self) {
 }
 
 static mp_obj_t WS_CODE codec_fill(mp_obj_t self_in, mp_obj_t stream) {
-    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    codec_t *self = get_codec(self_in);
     uint8_t *to;
     size_t room;
     bool direct = self->state == INTO_MESSAGE && self->rx_at == self->rx_end;
@@ -190,7 +200,9 @@ static mp_obj_t WS_CODE codec_fill(mp_obj_t self_in, mp_obj_t stream) {
     }
     int error = 0;
     const mp_stream_p_t *protocol = mp_get_stream_raise(stream, MP_STREAM_OP_READ);
+    self->busy = 1;
     mp_uint_t n = protocol->read(stream, to, room, &error);
+    self->busy = 0;
     if (n == MP_STREAM_ERROR) {
         if (WOULD_BLOCK(error)) {
             return mp_const_none;
@@ -210,7 +222,7 @@ static mp_obj_t WS_CODE codec_fill(mp_obj_t self_in, mp_obj_t stream) {
 static MP_DEFINE_CONST_FUN_OBJ_2(codec_fill_obj, codec_fill);
 
 static mp_obj_t WS_CODE codec_readline(mp_obj_t self_in) {
-    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    codec_t *self = get_codec(self_in);
     const uint8_t *line = self->rx + self->rx_at;
     for (size_t i = self->rx_at; i < self->rx_end; i++) {
         if (self->rx[i] == '\n') {
@@ -230,7 +242,7 @@ static mp_obj_t WS_CODE codec_readline(mp_obj_t self_in) {
 static MP_DEFINE_CONST_FUN_OBJ_1(codec_readline_obj, codec_readline);
 
 static mp_obj_t WS_CODE codec_read(mp_obj_t self_in) {
-    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    codec_t *self = get_codec(self_in);
     mp_obj_t bytes = mp_obj_new_bytes(self->rx + self->rx_at, self->rx_end - self->rx_at);
     self->rx_at = self->rx_end = 0;
     return bytes;
@@ -245,13 +257,15 @@ static int WS_CODE begin_frame(codec_t *self) {
         return 0;
     }
     // One more byte for the zero behind a str.
-    uint8_t *message = m_renew_maybe(uint8_t, self->message, self->message_size,
-        d->message_len + 1, true);
-    if (message == NULL) {
-        return d->first && d->fin ? NO_MEMORY_FRAME : NO_MEMORY_FRAGMENTS;
+    size_t size = d->message_len + 1;
+    if (size > self->message_size) {
+        uint8_t *message = m_renew_maybe(uint8_t, self->message, self->message_size, size, true);
+        if (message == NULL) {
+            return d->first && d->fin ? NO_MEMORY_FRAME : NO_MEMORY_FRAGMENTS;
+        }
+        self->message = message;
+        self->message_size = size;
     }
-    self->message = message;
-    self->message_size = d->message_len + 1;
     self->state = INTO_MESSAGE;
     return 0;
 }
@@ -329,7 +343,7 @@ static int WS_CODE codec_event(codec_t *self) {
 }
 
 static mp_obj_t WS_CODE codec_next(mp_obj_t self_in) {
-    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    codec_t *self = get_codec(self_in);
     int event = self->error;
     if (event == 0) {
         event = codec_event(self);
@@ -348,7 +362,7 @@ static mp_obj_t WS_CODE codec_next(mp_obj_t self_in) {
 static MP_DEFINE_CONST_FUN_OBJ_1(codec_next_obj, codec_next);
 
 static mp_obj_t WS_CODE codec_data(mp_obj_t self_in) {
-    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    codec_t *self = get_codec(self_in);
     size_t len = self->payload_len;
     const mp_obj_type_t *type = self->event == WS_TEXT ? &mp_type_str : &mp_type_bytes;
     if (self->event == WS_CLOSE) {
@@ -374,7 +388,7 @@ static mp_obj_t WS_CODE codec_data(mp_obj_t self_in) {
 static MP_DEFINE_CONST_FUN_OBJ_1(codec_data_obj, codec_data);
 
 static mp_obj_t WS_CODE codec_readinto(mp_obj_t self_in, mp_obj_t buf) {
-    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    codec_t *self = get_codec(self_in);
     mp_buffer_info_t info;
     mp_get_buffer_raise(buf, &info, MP_BUFFER_WRITE);
     size_t len = self->payload_len;
@@ -476,19 +490,19 @@ static bool WS_CODE tx_object(codec_t *self, int first, mp_obj_t data,
 static mp_obj_t WS_CODE codec_write(mp_obj_t self_in, mp_obj_t data) {
     mp_buffer_info_t info;
     mp_get_buffer_raise(data, &info, MP_BUFFER_READ);
-    return mp_obj_new_bool(tx_object(MP_OBJ_TO_PTR(self_in), -1, data, &info));
+    return mp_obj_new_bool(tx_object(get_codec(self_in), -1, data, &info));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(codec_write_obj, codec_write);
 
 static mp_obj_t WS_CODE codec_pong(mp_obj_t self_in) {
-    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    codec_t *self = get_codec(self_in);
     return mp_obj_new_bool(tx_begin(self, WS_FIN | WS_PONG, self->payload, self->payload_len,
         MP_OBJ_NULL));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(codec_pong_obj, codec_pong);
 
 static mp_obj_t WS_CODE codec_flush(mp_obj_t self_in, mp_obj_t stream) {
-    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    codec_t *self = get_codec(self_in);
     const mp_stream_p_t *protocol = mp_get_stream_raise(stream, MP_STREAM_OP_WRITE);
     for (;;) {
         if (self->tx_at == self->tx_end) {
@@ -499,7 +513,9 @@ static mp_obj_t WS_CODE codec_flush(mp_obj_t self_in, mp_obj_t stream) {
         }
         int error = 0;
         size_t len = self->tx_end - self->tx_at;
+        self->busy = 1;
         mp_uint_t n = protocol->write(stream, self->tx + self->tx_at, len, &error);
+        self->busy = 0;
         if (n == MP_STREAM_ERROR && !WOULD_BLOCK(error)) {
             return MP_OBJ_NEW_SMALL_INT(error);
         }
@@ -517,7 +533,7 @@ static MP_DEFINE_CONST_FUN_OBJ_2(codec_flush_obj, codec_flush);
 static mp_obj_t WS_CODE codec_send(size_t n_args, const mp_obj_t *args) {
     mp_buffer_info_t info;
     int first = get_frame(args[1], args[2], &info);
-    if (!tx_object(MP_OBJ_TO_PTR(args[0]), first, args[2], &info)) {
+    if (!tx_object(get_codec(args[0]), first, args[2], &info)) {
         return MP_OBJ_NEW_SMALL_INT(-2);
     }
     if (n_args == 3 || args[3] == mp_const_none) {
@@ -528,7 +544,7 @@ static mp_obj_t WS_CODE codec_send(size_t n_args, const mp_obj_t *args) {
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(codec_send_obj, 3, 4, codec_send);
 
 static mp_obj_t WS_CODE codec_pending(mp_obj_t self_in) {
-    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    codec_t *self = get_codec(self_in);
     return MP_OBJ_NEW_SMALL_INT(self->tx_end - self->tx_at + self->src_left);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(codec_pending_obj, codec_pending);

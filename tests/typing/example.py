@@ -12,7 +12,7 @@ from _wscore import Codec, accept, check, mask
 from modwebsocket import HandshakeError, Link, URLError, WebSocketError, handshake, run, step
 from modwebsocket.connection import CLIENT, NONE, OPENED, PING, TEXT, Connection, check_close
 from modwebsocket.pump import DRAINED, ENDED
-from modwebsocket.url import parse
+from modwebsocket.url import is_plain, parse
 
 # ---- NodeMCU
 
@@ -29,6 +29,7 @@ def on_receive(ws: websocket.Client, message: str | bytes, opcode: int) -> None:
 
 def on_close(ws: websocket.Client, status: int) -> None:
     print(status, ws.close_code, ws.close_reason, ws.http_status, ws.errno, ws.stage)
+    print(ws.unsent_len)
 
 
 class Chat:
@@ -76,6 +77,7 @@ def handler(event: int, data: str | bytes | None) -> None:
         link.close(1001, "bye")
     elif event == ENDED:
         print(link.cause, link.stage, link.errno, link.status, link.code, link.reason, link.text)
+        print(link.unsent_len)
     elif data:
         link.abort("enough")
 
@@ -99,6 +101,7 @@ Link("ws://example.com", handler, rx_buffer_len=2048)  # type: ignore[call-arg]
 # ---- A transport of one's own
 
 secure, host, port, path, userinfo = parse("ws://u:p@example.com/")
+assert is_plain(path)
 handshake.check_header("Authorization", handshake.basic_auth(userinfo))
 key = b"dGhlIHNhbXBsZSBub25jZQ=="
 response = handshake.Response()
@@ -122,6 +125,7 @@ while conn.flush(stream) <= 0 and conn.fill(stream) != 0:
     elif conn.error is None:
         conn.close(1000, "bye")
         print(conn.readinto(bytearray(99)), conn.state, conn.protocol, conn.queued_len)
+        print(conn.unsent_len())
     elif isinstance(conn.error, WebSocketError):
         conn.fail(1009, "too big")
         print(conn.close_code, conn.close_reason, conn.response, check_close(1000, b""))
