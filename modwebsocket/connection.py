@@ -38,7 +38,7 @@ FAILED = const(-1)  # `error` says why; the close frame is on its way
 NOT_TAKEN = const(-2)  # see send_now()
 
 _FIN = const(0x80)
-_ENTRY_LEN = const(32)  # what a waiting message costs beside its data, bytes
+_ENTRY_LEN = const(32)  # what a waiting message counts at least, bytes: it costs that, too
 _SENDABLE = const(0x606)  # bit n: opcode n is one that a user may send
 
 
@@ -81,7 +81,8 @@ class Connection:
     close_code, close_reason: of the peer's close frame; 1005 if it gave none, 1006 (and "")
     while there is none. error: the HandshakeError or WebSocketError after FAILED, else None.
     response: the handshake's Response, None once the driver dropped it. protocol: the
-    sub-protocol agreed on or None. queued_len: bytes waiting behind the transmit buffer.
+    sub-protocol agreed on or None. queued_len: bytes waiting behind the transmit buffer, at least
+    32 for each message.
     """
 
     def __init__(self, seed, *, role=CLIENT, rx_len=1024, tx_len=536, max_message_len=1 << 20,
@@ -113,7 +114,7 @@ class Connection:
         self._max_queue_len = max_queue_len
         self._expect = None  # of the handshake's response, until it is in
         self._pong = None  # the answer to a ping, while it waits
-        self._queue = []  # (opcode | FIN, immutable data, its length), in order
+        self._queue = []  # (opcode | FIN, immutable data, what it counts), in order
 
     def start(self, request, key, protocols=()):
         """Begin a client's handshake: queue the request.
@@ -259,14 +260,14 @@ class Connection:
         first = opcode | _FIN
         data_len = _wscore.check(first, data)
         queue = self._queue
-        waits_len = self.queued_len + _ENTRY_LEN * len(queue)
-        if queue and waits_len + data_len > self._max_queue_len:
+        counts_len = max(data_len, _ENTRY_LEN)
+        if queue and self.queued_len + counts_len > self._max_queue_len:
             raise OSError(ENOBUFS)
         if not isinstance(data, (bytes, str)):
             data = bytes(memoryview(data))
         if queue or self._send(first, data) == NOT_TAKEN:
-            queue.append((first, data, data_len))
-            self.queued_len += data_len
+            queue.append((first, data, counts_len))
+            self.queued_len += counts_len
 
     def close(self, code=1000, reason=""):
         """Start the closing handshake, behind what waits to be sent; a second call does nothing.

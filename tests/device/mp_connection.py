@@ -126,7 +126,7 @@ def test_client_fails_on_a_bad_response():
         GOOD.replace(ACCEPT, b"x" + ACCEPT[1:]),
         GOOD.replace(b"websocket", b"h2c"),
         GOOD.replace(b": Upgrade", b": close"),
-        b"HTTP/1.1 101 X\r\nX: " + b"y" * 1024,
+        b"HTTP/1.1 101 X\r\nX: " + b"y" * 8192,
     ):
         conn = connecting()
         got = receive(conn, wire + frame(TEXT, b"never"))
