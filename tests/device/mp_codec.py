@@ -31,6 +31,7 @@ ROLES = (CLIENT, SERVER)
 RX_MIN = 139
 TX_MIN = 142
 NO_LIMIT = 0x7FFFFFFF
+EBUSY = 16  # not in every port's errno
 PEER_KEY = b"\x11\x22\x33\x44"
 WAITS = -1  # of send(): taken, not yet written
 REFUSED = -2
@@ -380,6 +381,24 @@ def test_no_memory_for_the_delivered_object_can_be_tried_again():
     assert failed and c.data() == "hello"
 
 
+def test_empty_continuations_behind_a_big_fragment_allocate_nothing():
+    for role in ROLES:
+        key = peer_key(role)
+        c = codec(role, rx_len=1024)
+        stream = Stream(frame(BINARY, b"x" * 50000, key, False))
+        while stream.data:
+            c.fill(stream)
+            assert c.next() == 0
+        stream = Stream(frame(0, b"", key, False) * 100)
+        assert c.fill(stream) and not stream.data
+        micropython.heap_lock()
+        event = c.next()
+        micropython.heap_unlock()
+        assert event == 0
+        c.fill(Stream(frame(0, b"end", key)))
+        assert c.next() == BINARY and c.data() == b"x" * 50000 + b"end"
+
+
 # --- Sending
 
 
@@ -527,6 +546,52 @@ def test_write_is_raw():
         stream = Stream(chunk=11)
         assert c.flush(stream) == 0
         assert stream.written == b"GET / HTTP/1.1\r\n" + b"x" * 1000
+
+
+# --- Streams written in Python
+
+
+class Nosy(Stream):
+    """A stream that calls a codec whenever it is called; `refusals` counts the errors."""
+
+    def nose_about(self, c):
+        self.calls = (
+            lambda: c.fill(self), lambda: c.flush(self), c.next, c.data, c.readline, c.read,
+            lambda: c.readinto(bytearray(100)), lambda: c.write(b"x"), c.pong, c.pending,
+            lambda: c.send(FIN | TEXT, "x"), lambda: c.send(FIN | TEXT, "x", self),
+        )
+        self.refusals = 0
+
+    def _call(self):
+        for call in self.calls:
+            assert raises(OSError, call).errno == EBUSY
+            self.refusals += 1
+
+    def readinto(self, buf):
+        self._call()
+        return super().readinto(buf)
+
+    def write(self, data):
+        self._call()
+        return super().write(data)
+
+
+def test_a_stream_that_calls_its_codec_is_refused():
+    for role in ROLES:
+        c = codec(role)
+        payload = bytes(range(256)) * 16
+        stream = Nosy(frame(BINARY, payload, peer_key(role)), chunk=1000)
+        stream.nose_about(c)
+        while c.next() == 0:
+            c.fill(stream)
+        assert c.data() == payload
+        assert c.send(FIN | BINARY, payload) == WAITS
+        assert c.flush(stream) == 0 and c.pending() == 0
+        assert [f[2] for f in frames(stream.written)] == [payload]
+        stream.written[:] = b""
+        assert c.send(FIN | TEXT, "at once", stream) == 0
+        assert [f[2] for f in frames(stream.written)] == [b"at once"]
+        assert stream.refusals >= 3 * len(stream.calls)
 
 
 # --- Both ends

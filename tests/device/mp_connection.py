@@ -136,6 +136,42 @@ def test_client_fails_on_a_bad_response():
         assert conn.close_code == 1006
 
 
+def test_after_a_failed_handshake_nothing_is_read():
+    for head in (b"garbage\r\n", b"HTTP/1.1 404 Not Found\r\n\r\n"):
+        conn = connecting()
+        wire_of(conn)
+        conn.fill(Stream(head + frame(PING, b"hi") + frame(CLOSE, b"\x03\xe8bye")))
+        assert [conn.next_event() for _ in range(5)] == [FAILED, NONE, NONE, NONE, NONE]
+        assert receive(conn, frame(TEXT, b"never") + frame(CLOSE, b"\x03\xe8bye")) == []
+        assert conn.state == CLOSED and (conn.close_code, conn.close_reason) == (1006, "")
+        assert isinstance(conn.error, HandshakeError) and wire_of(conn) == b""
+
+
+def test_after_close_the_response_is_not_read():
+    for split in (0, 1, 20, len(GOOD) - 1, len(GOOD)):
+        conn = connecting()
+        wire_of(conn)
+        conn.fill(Stream(GOOD[:split]))
+        conn.close()
+        assert receive(conn, GOOD[split:] + frame(TEXT, b"never")) == []
+        assert conn.state == CLOSED and conn.error is None and wire_of(conn) == b""
+
+
+def test_headers_longer_than_the_receive_buffer_are_skipped():
+    long = b"Set-Cookie: " + b"x" * 3000 + b"\r\n"
+    # Behind the status line, before the others; and such as ends where the buffer ends.
+    for header in (long, long + long, long[:1022] + b"\r\n", long[:1024] + b"\r\n"):
+        for chunk in (1, 100, 1023, 1024, 1 << 30):
+            conn = connecting()
+            wire_of(conn)
+            stream = Stream(GOOD.replace(b"Upgrade:", header + b"Upgrade:", 1), chunk)
+            got = []
+            while conn.fill(stream):
+                got += events(conn)
+            assert got == [OPENED] and conn.response.headers["upgrade"] == "websocket"
+            assert receive(conn, frame(TEXT, b"first")) == [(TEXT, "first")]
+
+
 def test_only_an_open_connection_sends():
     conn = Connection(SEED)
     assert conn.state == CONNECTING
@@ -261,6 +297,19 @@ def test_a_full_queue_takes_nothing():
     assert sent(conn) == [(FIN | TEXT, b"z")]
 
 
+def test_empty_messages_fill_the_queue():
+    conn = blocked(max_queue_len=1000)
+
+    def flood():
+        for _ in range(200):
+            conn.send("")
+
+    assert raises(OSError, flood).errno == ENOBUFS
+    assert 1 < len(sent(conn)) < 100
+    conn.send("again")
+    assert sent(conn) == [(FIN | TEXT, b"again")]
+
+
 def test_flush_says_whether_something_is_left():
     conn = blocked()
     conn.send("next")
@@ -320,6 +369,17 @@ def test_only_the_newest_waiting_ping_is_answered():
             receive(conn, peer_frame(role, PING, payload))
         assert conn.queued_len == length + 3
         assert [p[:3] for _, p in sent(conn)] == [b"000", b"ccc", b"1"]
+
+
+def test_a_waiting_pong_of_the_user_is_not_dropped():
+    for role in ROLES:
+        conn = blocked(role)
+        conn.send(b"user", PONG)
+        conn.send("1")
+        for payload in (b"a", b"b"):
+            receive(conn, peer_frame(role, PING, payload))
+        assert [p[:4] for _, p in sent(conn)] == [b"0000", b"b", b"user", b"1"]
+        assert conn.queued_len == 0
 
 
 def test_pings_do_not_fill_the_queue():

@@ -125,6 +125,25 @@ def test_other_malformed_headers_are_refused():
         raises((TypeError, ValueError), made, headers)
 
 
+def test_headers_may_come_from_a_generator():
+    pairs = (("X-A", "1"), ("Host", "other"), ("X-B", "2"))
+    assert made(p for p in pairs) == made(pairs)
+    assert "Host: other\r\n" in made(p for p in pairs) and "X-B: 2\r\n" in made(pairs)
+
+
+def test_names_of_headers_are_checked_before_use():
+    for name in (None, 5, b"host", ("x",)):
+        for headers in (((name, "v"),), (("X", "1"), (name, "v")), ((name, "v"), ("Host", "h"))):
+            raises(TypeError, made, headers)
+
+
+def test_the_path_cannot_inject_a_line():
+    for path in ("", "/ HTTP/1.1\r\nX-Evil: 1\r\n\r\nGET /", "/a b", "/\r", "/\n", "/\t", "/\0",
+                 "/\x7f", " /", "/ "):
+        raises(ValueError, request, "h", path, KEY)
+    assert request("h", "/!~?a=%20", KEY).startswith(b"GET /!~?a=%20 HTTP/1.1\r\n")
+
+
 # --- The response
 
 
@@ -241,3 +260,23 @@ def test_endless_headers_are_refused():
     response = Response()
     response.feed(STATUS)
     raises(HandshakeError, lambda: [response.feed(b"X:") for _ in range(10000)])
+
+
+def test_status_000_is_no_http():
+    for line in (b"HTTP/1.1 000", b"HTTP/1.1 000 X", b"HTTP/1.1 001 X", b"HTTP/1.1 099"):
+        raises(HandshakeError, Response().feed, line)
+
+
+def test_a_cut_header_is_skipped_and_counts():
+    response = Response()
+    assert response.feed(STATUS) is False
+    for line, cut in (
+        (b"X: " + b"y" * 1000, True), (b"y" * 1000, True), (b"", False), (b"Y: 1", False),
+    ):
+        assert response.feed(line, cut) is False
+    assert response.feed(b"") is True
+    assert response.headers == {"y": "1"}
+    response = Response()
+    response.feed(STATUS)
+    raises(HandshakeError, lambda: [response.feed(b"y" * 1000, True) for _ in range(9)])
+    raises(HandshakeError, Response().feed, STATUS, True)
