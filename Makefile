@@ -9,6 +9,7 @@ MPY_CROSS := build/mpy-cross/mpy-cross
 
 build_packages := build-essential bzip2 ca-certificates python3 python3-venv xz-utils
 test_packages := gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106
+board_packages := gcc-xtensa-lx106 picolibc-xtensa-lx106-elf qemu-system-misc
 bench_packages := picolibc-riscv64-unknown-elf picolibc-xtensa-lx106-elf qemu-system-misc valgrind
 
 MAKEFLAGS += --no-print-directory -j$(shell nproc)
@@ -27,7 +28,7 @@ endif
 help:  ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
 
-.PHONY: demo test unix unix32 stock failalloc natmod size bench lint clean
+.PHONY: demo test unix unix32 stock failalloc natmod lx106 run-lx106 size bench lint clean
 demo: build/unix/micropython build/venv/.made-demo  ## run a NodeMCU script against a real server
 	@$(PYTHON) tools/demo.py
 
@@ -39,8 +40,12 @@ unix32: build/unix32/micropython  ## the same as a 32-bit program without TLS, t
 stock: build/stock/micropython  ## the same without modwebsocket, to load the native module
 failalloc: build/failalloc/micropython  ## the same as unix, with allocations that fail on demand
 natmod: build/natmod/x64/_wscore.mpy  ## the C core as a native module for this machine
-unix unix32 stock failalloc natmod:
+lx106: build/lx106/firmware.elf  ## firmware for an emulated ESP8266-class board
+unix unix32 stock failalloc natmod lx106:
 	@:
+
+run-lx106: build/lx106/firmware.elf | packages-board  ## that board; SCRIPT=examples/… or its REPL
+	@python3 tools/lx106.py --firmware $< $(SCRIPT)
 
 frozen = $(filter-out %/manifest.py,$(wildcard modwebsocket/*.py)) lua_compat/websocket.py
 size: $(MPY_CROSS) build/venv/.made-test | packages-bench  ## bytes of the C part and of frozen Python
@@ -58,14 +63,18 @@ clean:  ## remove build/; the cache stays
 # --- Set-up -----------------------------------------------------------------------------------
 
 # In a row, because apt runs once at a time.
-.PHONY: packages-build packages-test packages-bench
+.PHONY: packages-build packages-test packages-board packages-bench
 packages-test: packages-build
-packages-bench: packages-test
-packages-build packages-test packages-bench: packages-%:
+packages-board: packages-test
+packages-bench: packages-board
+packages-build packages-test packages-board packages-bench: packages-%:
 	@tools/packages.sh $($*_packages)
 
 $(MPY)/py/mpconfig.h $(MPY)/lib/mbedtls/include/mbedtls/version.h &: | packages-build
 	@tools/sources.sh $(MPY) micropython mbedtls
+
+$(MPY)/lib/lwip/src/include/lwip/init.h: $(MPY)/py/mpconfig.h | packages-build
+	@tools/sources.sh $(MPY) lwip
 
 # One at a time in one folder.
 build/venv/.made-test build/venv/.made-bench: | build/venv/.made-demo
@@ -83,7 +92,7 @@ tree := build/tree $(MPY)/py/mpconfig.h $(MPY)/lib/mbedtls/include/mbedtls/versi
 .PHONY: FORCE
 build/tree: FORCE
 	@echo $(MPY) | cmp -s - $@ || { \
-		rm -rf $(addprefix build/,mpy-cross unix unix32 stock failalloc natmod size); \
+		rm -rf $(addprefix build/,mpy-cross unix unix32 stock failalloc natmod lx106 size); \
 		mkdir -p build; echo $(MPY) >$@; }
 
 # MicroPython's own makefiles track dependencies; ours only decides whether to ask them.  A result
@@ -109,6 +118,13 @@ build/unix32/micropython: | packages-test
 
 build/%/micropython: $(ours) $(tree) $(MPY_CROSS) build/micropython-lib/README.md
 	$(call mpy_make,-C $(MPY)/ports/unix BUILD=$(CURDIR)/$(@D) $(options) \
+		MICROPY_MPYCROSS=$(CURDIR)/$(MPY_CROSS) MPY_LIB_DIR=$(BUILD)/micropython-lib)
+
+build/lx106/firmware.elf: $(wildcard modwebsocket/*.py modwebsocket/wscore/* lua_compat/*.py) \
+		$(shell find ports/lx106 -type f) $(MPY)/lib/lwip/src/include/lwip/init.h \
+		$(tree) $(MPY_CROSS) build/micropython-lib/README.md | packages-board
+	$(call mpy_make,-C ports/lx106 BUILD=$(CURDIR)/$(@D) MPY_DIR=$(MPY) \
+		USER_C_MODULES=$(CURDIR)/modwebsocket \
 		MICROPY_MPYCROSS=$(CURDIR)/$(MPY_CROSS) MPY_LIB_DIR=$(BUILD)/micropython-lib)
 
 build/natmod/%/_wscore.mpy: $(wildcard modwebsocket/wscore/*) $(tree) build/venv/.made-test \

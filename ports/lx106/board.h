@@ -1,0 +1,66 @@
+// The devices of QEMU's lx60-nommu board (hw/xtensa/xtfpga.c), at 0x90000000.
+#ifndef BOARD_H
+#define BOARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define IO_BASE         (0x90000000)
+
+// FPGA: word 1 is the CPU's frequency in Hz; 0xdead written to word 4 resets the board.
+#define FPGA            ((volatile uint32_t *)(IO_BASE + 0x0d020000))
+
+// 16550 UART, one register per word.
+#define UART            ((volatile uint32_t *)(IO_BASE + 0x0d050020))
+#define UART_DATA       (UART[0])
+#define UART_IER        (UART[1])
+#define UART_FCR        (UART[2])
+#define UART_LSR        (UART[5])
+#define UART_LSR_DR     (0x01)
+#define UART_LSR_THRE   (0x20)
+
+// OpenCores Ethernet: registers, descriptors, 16 KiB of packet RAM; see lan.c.
+#define ETH             ((volatile uint32_t *)(IO_BASE + 0x0d030000))
+#define ETH_DESC        ((volatile uint32_t *)(IO_BASE + 0x0d030400))
+#define ETH_RAM         (IO_BASE + 0x0d800000)
+
+// Interrupts.
+#define INT_UART        (1 << 0)
+#define INT_ETH         (1 << 1)
+#define INT_TIMER       (1 << 6)
+
+// Where an ESP8266's stack begins too.
+#define STACK_TOP       (0x40000000)
+
+// QEMU's semihosting for Xtensa; arguments as its target/xtensa/xtensa-semi.c wants them.
+#define SIMCALL_EXIT    (1)
+#define SIMCALL_READ    (3)
+#define SIMCALL_OPEN    (5)
+#define SIMCALL_CLOSE   (6)
+#define SIMCALL_ARGC    (1000)
+#define SIMCALL_ARGV_SIZE (1001)
+#define SIMCALL_ARGV    (1002)
+int simcall(int number, int a, int b, int c);
+
+// Ends QEMU with this exit status.
+__attribute__((noreturn)) void board_exit(int status);
+
+// Looks at every device: serial line, network, timers.
+void board_poll(void);
+
+// Sleeps until a device has news, a timer is due, or for timeout_ms; -1: no other limit.
+void board_wait(int timeout_ms);
+
+uint32_t board_random(void);
+
+void uart_init(void);
+
+// The network is up, or has failed to come up within 2 s, on return.
+void lan_init(void);
+void lan_poll(void);
+// Milliseconds until lwIP's next timer is due.
+uint32_t lan_timer_ms(void);
+
+void native_init(void);
+
+#endif

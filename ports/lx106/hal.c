@@ -1,0 +1,212 @@
+// Serial line, time, waiting, semihosting and random numbers.
+#include <string.h>
+#include "py/mphal.h"
+#include "py/runtime.h"
+#include "py/stream.h"
+#include "extmod/misc.h"
+#include "shared/runtime/softtimer.h"
+#include "board.h"
+
+#define CYCLES_PER_MS (CPU_HZ / 1000)
+
+static uint8_t stdin_buf[260];
+ringbuf_t stdin_ringbuf = { stdin_buf, sizeof(stdin_buf), 0, 0 };
+
+// ---- Semihosting
+
+int simcall(int number, int a, int b, int c) {
+    register int a2 __asm__ ("a2") = number;
+    register int a3 __asm__ ("a3") = a;
+    register int a4 __asm__ ("a4") = b;
+    register int a5 __asm__ ("a5") = c;
+    __asm__ volatile ("simcall" : "+r" (a2), "+r" (a3) : "r" (a4), "r" (a5) : "memory");
+    return a2;
+}
+
+void board_exit(int status) {
+    simcall(SIMCALL_EXIT, status, 0, 0);
+    for (;;) {
+    }
+}
+
+// ---- Time
+
+// CCOUNT, which wraps after 107 s, as 64 bits: board_poll() looks often enough.
+static uint64_t cycles(void) {
+    static uint32_t low, high;
+    uint32_t now = mp_hal_ticks_cpu();
+    if (now < low) {
+        high++;
+    }
+    low = now;
+    return (uint64_t)high << 32 | now;
+}
+
+mp_uint_t mp_hal_ticks_us(void) {
+    return cycles() / (CPU_HZ / 1000000);
+}
+
+mp_uint_t mp_hal_ticks_ms(void) {
+    return cycles() / CYCLES_PER_MS;
+}
+
+uint64_t mp_hal_time_ns(void) {
+    return cycles() * (1000000000 / CPU_HZ);
+}
+
+void mp_hal_delay_us(mp_uint_t us) {
+    uint64_t end = cycles() + (uint64_t)us * (CPU_HZ / 1000000);
+    while (cycles() < end) {
+        mp_event_handle_nowait();
+    }
+}
+
+void mp_hal_delay_ms(mp_uint_t ms) {
+    uint64_t end = cycles() + (uint64_t)ms * CYCLES_PER_MS;
+    for (uint64_t now; (now = cycles()) < end;) {
+        mp_event_wait_ms((end - now) / CYCLES_PER_MS + 1);
+    }
+    mp_event_handle_nowait();
+}
+
+// ---- Timers of Python: shared/runtime/softtimer.c keeps them and calls these
+
+static bool timer_set;
+static uint32_t timer_at_ms;
+
+uint32_t soft_timer_get_ms(void) {
+    return mp_hal_ticks_ms();
+}
+
+void soft_timer_schedule_at_ms(uint32_t ticks_ms) {
+    timer_set = true;
+    timer_at_ms = ticks_ms;
+}
+
+// Milliseconds until the next one is due.
+static uint32_t timer_ms(void) {
+    int32_t left = timer_at_ms - mp_hal_ticks_ms();
+    return !timer_set ? UINT32_MAX : left < 0 ? 0 : left;
+}
+
+// ---- Waiting
+
+void board_poll(void) {
+    cycles();
+    // What does not fit stays in the UART; QEMU then stops reading, and nothing is lost.
+    while (ringbuf_free(&stdin_ringbuf) && (UART_LSR & UART_LSR_DR)) {
+        int c = UART_DATA & 0xff;
+        if (c == mp_interrupt_char) {
+            mp_sched_keyboard_interrupt();
+        } else {
+            ringbuf_put(&stdin_ringbuf, c);
+        }
+    }
+    lan_poll();
+    // At most once a millisecond: cheaper than the division in timer_ms().
+    static uint32_t last;
+    uint32_t now = mp_hal_ticks_cpu();
+    if (now - last >= CYCLES_PER_MS) {
+        last = now;
+        if (timer_ms() == 0) {
+            timer_set = false;
+            soft_timer_handler();
+        }
+    }
+}
+
+void board_wait(int timeout_ms) {
+    uint32_t ms = MIN(MIN(lan_timer_ms(), timer_ms()), 1000);
+    if (timeout_ms >= 0) {
+        ms = MIN(ms, (uint32_t)timeout_ms);
+    }
+    if (ms == 0 || ringbuf_avail(&stdin_ringbuf) || MP_STATE_VM(sched_state) == MP_SCHED_PENDING
+        || MP_STATE_MAIN_THREAD(mp_pending_exception) != MP_OBJ_NULL) {
+        return;
+    }
+    uint32_t wake = mp_hal_ticks_cpu() + ms * CYCLES_PER_MS;
+    uint32_t ps;
+    // Interrupts stay blocked until waiti itself: one taken before would clear INTENABLE (that is
+    // all its handler does), and nothing would end the waiti.
+    __asm__ volatile (
+        "rsil   %0, 1\n"
+        "wsr    %1, ccompare0\n"            // also clears a timer interrupt that is pending
+        "esync\n"
+        "wsr    %2, intenable\n"
+        "rsync\n"
+        "waiti  0\n"
+        : "=&r" (ps) : "r" (wake), "r" (INT_UART | INT_ETH | INT_TIMER) : "memory");
+}
+
+// ---- Serial line
+
+void uart_init(void) {
+    UART_FCR = 0x07;                        // FIFOs on, empty
+    UART_IER = 0x01;                        // an interrupt for what comes in
+}
+
+int mp_hal_stdin_rx_chr(void) {
+    for (;;) {
+        int c = ringbuf_get(&stdin_ringbuf);
+        if (c != -1) {
+            return c;
+        }
+        mp_event_wait_indefinite();
+    }
+}
+
+uintptr_t mp_hal_stdio_poll(uintptr_t flags) {
+    uintptr_t ret = flags & MP_STREAM_POLL_WR;
+    if ((flags & MP_STREAM_POLL_RD) && ringbuf_avail(&stdin_ringbuf)) {
+        ret |= MP_STREAM_POLL_RD;
+    }
+    return ret;
+}
+
+mp_uint_t mp_hal_stdout_tx_strn(const char *text, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        while (!(UART_LSR & UART_LSR_THRE)) {
+        }
+        UART_DATA = (uint8_t)text[i];
+    }
+    mp_os_dupterm_tx_strn(text, len);
+    return len;
+}
+
+// ---- Random numbers
+
+// The host's; or, for runs that repeat, a number N from -semihosting-config arg=lx106,arg=seed=N.
+static uint32_t random_seed(void) {
+    char args[256];
+    if (simcall(SIMCALL_ARGV_SIZE, 0, 0, 0) <= (int)sizeof(args)) {
+        int argc = simcall(SIMCALL_ARGC, 0, 0, 0);
+        simcall(SIMCALL_ARGV, (int)args, 0, 0);
+        for (int i = 0; i < argc; i++) {
+            const char *arg = ((const char **)args)[i];
+            if (strncmp(arg, "seed=", 5) == 0) {
+                uint32_t seed = 0;
+                for (arg += 5; *arg >= '0' && *arg <= '9'; arg++) {
+                    seed = seed * 10 + *arg - '0';
+                }
+                return seed;
+            }
+        }
+    }
+    uint32_t seed = 0;
+    int file = simcall(SIMCALL_OPEN, (int)"/dev/urandom", 0, 0);
+    simcall(SIMCALL_READ, file, (int)&seed, sizeof(seed));
+    simcall(SIMCALL_CLOSE, file, 0, 0);
+    return seed;
+}
+
+// xorshift32: for a board that keeps no secrets.
+uint32_t board_random(void) {
+    static uint32_t state;
+    if (state == 0) {
+        state = random_seed() | 1;
+    }
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state;
+}

@@ -1,0 +1,50 @@
+// Module `lx106`: what only an emulated board can do.
+#include "py/runtime.h"
+#include "board.h"
+
+// exit(status): ends QEMU with this exit status.
+static mp_obj_t mod_exit(mp_obj_t status) {
+    board_exit(mp_obj_get_int(status));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(exit_obj, mod_exit);
+
+// peek(address): the word there; crashes as C code would.
+static mp_obj_t mod_peek(mp_obj_t address) {
+    uint32_t word;
+    __asm__ volatile ("l32i %0, %1, 0" : "=r" (word) : "r" (mp_obj_get_int_truncated(address)));
+    return mp_obj_new_int_from_uint(word);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(peek_obj, mod_peek);
+
+// bench_begin(), bench_end(): where QEMU's plugin (tools/bench/count.c) starts and stops counting.
+__attribute__((noinline)) void bench_begin(void) {
+    __asm__ volatile ("");
+}
+__attribute__((noinline)) void bench_end(void) {
+    __asm__ volatile ("");
+}
+static mp_obj_t mod_bench_begin(void) {
+    bench_begin();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(bench_begin_obj, mod_bench_begin);
+static mp_obj_t mod_bench_end(void) {
+    bench_end();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(bench_end_obj, mod_bench_end);
+
+static const mp_rom_map_elem_t globals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_lx106) },
+    { MP_ROM_QSTR(MP_QSTR_exit), MP_ROM_PTR(&exit_obj) },
+    { MP_ROM_QSTR(MP_QSTR_peek), MP_ROM_PTR(&peek_obj) },
+    { MP_ROM_QSTR(MP_QSTR_bench_begin), MP_ROM_PTR(&bench_begin_obj) },
+    { MP_ROM_QSTR(MP_QSTR_bench_end), MP_ROM_PTR(&bench_end_obj) },
+};
+static MP_DEFINE_CONST_DICT(globals, globals_table);
+
+const mp_obj_module_t lx106_module = {
+    .base = { &mp_type_module },
+    .globals = (mp_obj_dict_t *)&globals,
+};
+MP_REGISTER_MODULE(MP_QSTR_lx106, lx106_module);

@@ -1,0 +1,6 @@
+// Included by extmod/modnetwork.c inside the table of its names.
+{ MP_ROM_QSTR(MP_QSTR_WLAN), MP_ROM_PTR(&lan_wlan_type) },
+{ MP_ROM_QSTR(MP_QSTR_STA_IF), MP_ROM_INT(MOD_NETWORK_STA_IF) },
+{ MP_ROM_QSTR(MP_QSTR_AP_IF), MP_ROM_INT(MOD_NETWORK_AP_IF) },
+{ MP_ROM_QSTR(MP_QSTR_STAT_IDLE), MP_ROM_INT(LAN_IDLE) },
+{ MP_ROM_QSTR(MP_QSTR_STAT_GOT_IP), MP_ROM_INT(LAN_GOT_IP) },

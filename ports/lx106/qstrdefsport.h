@@ -1,0 +1,3 @@
+// Strings that only the port uses.
+Q(/)
+Q(/lib)
