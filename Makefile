@@ -44,8 +44,8 @@ lx106: build/lx106/firmware.elf  ## firmware for an emulated ESP8266-class board
 unix unix32 stock failalloc natmod lx106:
 	@:
 
-run-lx106: build/lx106/firmware.elf | packages-board  ## that board; SCRIPT=examples/… or its REPL
-	@python3 tools/lx106.py --firmware $< $(SCRIPT)
+run-lx106: build/lx106/firmware.elf | packages-board  ## its REPL; SCRIPT=examples/… ARGS=… runs a script first
+	@python3 tools/lx106.py --firmware $< $(SCRIPT) $(ARGS)
 
 frozen = $(filter-out %/manifest.py,$(wildcard modwebsocket/*.py)) lua_compat/websocket.py
 size: $(MPY_CROSS) build/venv/.made-test | packages-bench  ## bytes of the C part and of frozen Python

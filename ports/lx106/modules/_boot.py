@@ -1,5 +1,5 @@
 # Mounts the flash file system: 256 KiB of the board's RAM outside the ESP8266's map.  It outlives
-# resets, not QEMU.
+# resets, not QEMU.  A new one gets the files that tools/lx106.py has put behind it.
 import gc
 
 import uctypes
@@ -8,6 +8,7 @@ import vfs
 _START = 0x60000000
 _BLOCK = 4096
 _BLOCKS = 64
+_FILES = 0x60100000
 
 gc.threshold((gc.mem_free() + gc.mem_alloc()) // 4)
 
@@ -33,11 +34,26 @@ class Flash:
             return 0
 
 
+def unpack():
+    # Lengths of name and content, 4 bytes each, then both; after the last file zeros.
+    at = _FILES
+    while True:
+        lengths = [int.from_bytes(uctypes.bytes_at(at + i, 4), "little") for i in (0, 4)]
+        if not lengths[0]:
+            return
+        at += 8
+        with open(uctypes.bytes_at(at, lengths[0]).decode(), "wb") as file:
+            file.write(uctypes.bytearray_at(at + lengths[0], lengths[1]))
+        at += sum(lengths)
+
+
 bdev = Flash()
 try:
     vfs.mount(bdev, "/")
 except OSError:
     vfs.VfsLfs2.mkfs(bdev)
     vfs.mount(bdev, "/")
+    unpack()
+del unpack
 
 gc.collect()
