@@ -9,7 +9,7 @@ from micropython import const
 
 from _wscore import accept
 
-from .url import is_plain
+from .url import is_plain, partition
 
 _TOKEN = "!#$%&'*+-.^_`|~"
 _MAX_HEADER_LEN = const(8192)  # of all response headers, bytes
@@ -138,7 +138,7 @@ class Response:
             return False
         if not line:
             return True
-        name, sep, value = line.partition(b":")
+        name, sep, value = partition(line, b":")
         try:
             name = name.decode().lower()
             value = value.strip().decode()

@@ -13,6 +13,17 @@ class URLError(ValueError):
     """
 
 
+def partition(text, mark):
+    """Return text before the first mark, mark, text behind it; (text, "", "") without one.
+
+    That is str.partition(), which the ESP8266's MicroPython lacks; bytes will do too.
+    """
+    at = text.find(mark)
+    if at < 0:
+        return text, text[:0], text[:0]
+    return text[:at], mark, text[at + len(mark) :]
+
+
 def is_plain(text):
     """True for printable ASCII without space: what may stand in a request line or as a host."""
     for c in text:
@@ -33,11 +44,11 @@ def parse(url):
     """
     if not isinstance(url, str):
         raise TypeError("url")
-    scheme, sep, rest = url.partition("://")
+    scheme, sep, rest = partition(url, "://")
     scheme = scheme.lower()
     if not sep or scheme not in ("ws", "wss"):
         raise URLError("scheme", url)
-    rest = rest.partition("#")[0]
+    rest = partition(rest, "#")[0]
     end = len(rest)
     for mark in "/?":
         at = rest.find(mark)
@@ -56,11 +67,11 @@ def parse(url):
         raise URLError("length", authority)
 
     if authority.startswith("["):
-        host, sep, port = authority[1:].partition("]")
+        host, sep, port = partition(authority[1:], "]")
         valid = sep and ":" in host and (not port or port.startswith(":"))
         port = port[1:] if port else None
     else:
-        host, sep, port = authority.partition(":")
+        host, sep, port = partition(authority, ":")
         valid = True
         if not sep:
             port = None

@@ -12,7 +12,7 @@ from _wscore import Codec, accept, check, mask
 from modwebsocket import HandshakeError, Link, URLError, WebSocketError, handshake, run, step
 from modwebsocket.connection import CLIENT, NONE, OPENED, PING, TEXT, Connection, check_close
 from modwebsocket.pump import DRAINED, ENDED
-from modwebsocket.url import is_plain, parse
+from modwebsocket.url import is_plain, parse, partition
 
 # ---- NodeMCU
 
@@ -72,7 +72,7 @@ client.send(1)  # type: ignore[arg-type]
 
 def handler(event: int, data: str | bytes | None) -> None:
     if event == OPENED:
-        print(link.send("hello"), link.send(b"", PING, no_memory="send memory"))
+        print(link.send("hello"), link.send(b"", PING))
     elif event == DRAINED:
         link.close(1001, "bye")
     elif event == ENDED:
@@ -102,6 +102,7 @@ Link("ws://example.com", handler, rx_buffer_len=2048)  # type: ignore[call-arg]
 
 secure, host, port, path, userinfo = parse("ws://u:p@example.com/")
 assert is_plain(path)
+scheme, found, rest = partition("ws://host", "://")
 handshake.check_header("Authorization", handshake.basic_auth(userinfo))
 key = b"dGhlIHNhbXBsZSBub25jZQ=="
 response = handshake.Response()
