@@ -273,6 +273,7 @@ class Client:
             except Exception as e:
                 sys.print_exception(e, sys.stderr)
             return
+        self._link.no_memory = "send memory"
         self._tell(self._link)
 
     def _tell(self, link):
@@ -297,7 +298,7 @@ class Client:
         if opcode == _CLOSE:
             self._send_close(bytes(memoryview(message)))
         else:
-            link.send(message, opcode, "send memory")
+            link.send(message, opcode)
 
     def _send_close(self, payload):
         if payload:

@@ -1,8 +1,9 @@
 """The driver for callbacks: DNS, TCP, deadlines and timers; it moves the bytes of `connection`.
 
 A Link is one WebSocket from connect to its one ENDED event. Who turns the crank depends on
-where the script runs: inside asyncio every link is a task; on the unix port, when the script's
-last line is done, the process serves until the last link ended; `step()` is one turn by hand.
+where the script runs: inside asyncio every link is a task; on a chip a timer interrupts the script
+or the idle REPL; on the unix port, when the script's last line is done, the process serves until
+the last link ended; `step()` is one turn by hand.
 """
 
 import binascii
@@ -14,6 +15,11 @@ from errno import EINPROGRESS, ENOTCONN
 from time import ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
+
+try:
+    from machine import Timer
+except ImportError:
+    Timer = None
 
 from . import handshake
 from .connection import Connection
@@ -33,6 +39,10 @@ _CLOSED = const(3)  # Connection.state
 _NOT_TAKEN = const(-2)  # by Connection.send_now()
 
 _MAX_UNANSWERED_PINGS = const(2)
+_PERIOD_MS = const(20)  # of the timer in the background
+_SOON_MS = const(2)  # a new link's constructor has returned by then
+_SO_CALLBACK = const(20)
+_MAX_READS = const(8)  # for one hint
 _FOREVER_MS = const(1 << 28)  # about three days, and within what ticks_diff() can tell
 
 _links = []  # from connect to ENDED
@@ -40,6 +50,9 @@ _by_sock = {}  # socket -> Link
 _poller = select.poll()
 _next_at = 0  # ticks (ms) of the earliest timer of all links
 _clock = None  # inside asyncio: the task that runs the timers
+_timer = None  # in the background
+_interrupt = None  # what it calls
+_exposed = Timer is not None  # True: what runs in the background may interrupt what runs now
 _exit = None  # what sys.atexit() held before us
 _exit_set = False
 
@@ -100,32 +113,35 @@ class Link:
         self._close_timeout_ms = close_timeout_ms
         self._drained = False  # DRAINED is due once nothing waits
         self.notify_drained = False  # True: deliver DRAINED
+        self.no_memory = None  # see send()
         self.stage = "dns"
         self.cause = None
         self.errno = self.status = 0
         self.code = 1006
         self.reason = self.text = ""
         self.unsent_len = 0
-        self._deadline_at = ticks_add(ticks_ms(), connect_timeout_ms)
+        self._at = self._deadline_at = ticks_add(ticks_ms(), connect_timeout_ms)
         _links.append(self)
         _adopt(self)
-        self._arm(0)
+        self._arm(_SOON_MS if _exposed else 0)
 
     # ---- The user's side
 
-    def send(self, data, opcode=_TEXT, no_memory=None):
+    def send(self, data, opcode=_TEXT):
         """Send a message (or ping, pong): see Connection.send(), whose errors are raised.
 
-        no_memory: if given, a failed allocation ends the link with this cause (str) instead of
-        raising MemoryError.
+        With the attribute no_memory set, a failed allocation ends the link with that cause (str)
+        instead of raising MemoryError.
         Returns True if all of it went to the network, False if some of it waits.
         """
+        if _exposed:
+            return self._alone(Link.send, data, opcode)
         conn = self._conn
         if self.stage != "open" or conn is None:
             raise OSError(ENOTCONN)
         result = conn.send_now(data, opcode, None if self._blocked else self._sock)
         if result == _NOT_TAKEN:
-            self._send_later(data, opcode, no_memory)
+            self._send_later(data, opcode)
         if not result and not self.notify_drained:
             return True
         self._drained = self.notify_drained
@@ -133,13 +149,13 @@ class Link:
             return False
         return self._flush() if result == _NOT_TAKEN else self._flushed(result)
 
-    def _send_later(self, data, opcode, no_memory):
+    def _send_later(self, data, opcode):
         try:
             self._conn.send_later(data, opcode)
         except MemoryError:
-            if no_memory is None:
+            if self.no_memory is None:
                 raise
-            self.abort(no_memory)
+            self.abort(self.no_memory)
 
     def close(self, code=1000, reason=""):
         """Close; ENDED follows, with the cause "closed".  A second call does nothing.
@@ -147,6 +163,8 @@ class Link:
         What waits goes first, for as long as the network takes it. See Connection.close().
         Before OPENED the attempt is given up.
         """
+        if _exposed:
+            return self._alone(Link.close, code, reason)
         if self._conn is None or self.cause:
             return
         self._conn.close(code, reason)
@@ -162,6 +180,16 @@ class Link:
         if self._conn and not self.cause:
             self.cause = cause
             self._arm(0)
+
+    def _alone(self, function, first, second):
+        # Calls function while nothing is served in the background.
+        global _exposed
+        _exposed = False
+        try:
+            first = function(self, first, second)  # another local would put the frame on the heap
+        finally:
+            _exposed = True
+        return first
 
     # ---- The driver's side
 
@@ -270,7 +298,7 @@ class Link:
         self._sock = sock = socket.socket(address[0], address[1])
         sock.setblocking(False)
         try:
-            sock.setsockopt(6, 1, 1)  # TCP_NODELAY, where the port has it
+            sock.setsockopt(6, getattr(socket, "TCP_NODELAY", 1), 1)
         except OSError:
             pass
         try:
@@ -393,6 +421,8 @@ class Link:
         conn = self._conn
         self._hang_up()
         _links.remove(self)
+        if _timer and not _links:
+            _stop_timer()
         self._conn = None
         self.cause = self.cause or cause
         if self.stage in ("open", "closing"):
@@ -506,8 +536,11 @@ def _rest():
 
 
 def _begin():
-    global _turning, _clock
+    global _turning, _exposed, _clock
+    exposed = _exposed
+    _exposed = False
     if _turning or (_serving and _serving._calling):
+        _exposed = exposed
         raise RuntimeError("in a handler")
     _turning = True
     core = sys.modules.get("asyncio.core")
@@ -523,13 +556,18 @@ def _begin():
                     _watch(link)
 
 
+def _finish():
+    global _turning, _exposed
+    _turning = False
+    _exposed = Timer is not None
+
+
 def step(wait_ms=-1):
     """Serve what is due, after waiting for it.
 
     wait_ms: how long to wait at most, -1: until something happens.
     Returns True while a link is left. Raises RuntimeError in a handler.
     """
-    global _turning
     _begin()
     try:
         if _links:
@@ -537,7 +575,7 @@ def step(wait_ms=-1):
     except Exception as e:
         _rescue(e)
     finally:
-        _turning = False
+        _finish()
     return bool(_links)
 
 
@@ -546,7 +584,6 @@ def run():
 
     Raises RuntimeError in a handler.
     """
-    global _turning
     _begin()
     try:
         while _links:
@@ -557,7 +594,7 @@ def run():
             except Exception as e:
                 _rescue(e)
     finally:
-        _turning = False
+        _finish()
 
 
 def _at_exit():
@@ -574,9 +611,74 @@ def _at_exit():
         _exit()
 
 
+# ---- In the background
+
+
+def _start_timer():
+    global Timer, _timer, _exposed, _interrupt
+    try:
+        _timer = timer = Timer(-1)
+    except ValueError:
+        # All timers of this port are hardware (ESP32) and the user's.
+        Timer = None
+        _exposed = False
+        return
+    if not _interrupt:
+        _interrupt = _serve_in_background().send
+        _interrupt(None)
+    timer.init(mode=Timer.PERIODIC, period=_PERIOD_MS, callback=_interrupt)
+
+
+def _stop_timer():
+    global _timer
+    _timer.deinit()
+    _timer = None
+
+
+def _serve_in_background():
+    # MicroPython's scheduler resumes this at any point of the user's code.  what: the socket that
+    # has news, which is only a hint: it may get lost, and none comes when a connection stands or a
+    # socket can be written again; or the timer, which makes up for that.
+    # A function's frame with so many `try`s would be allocated every time, a generator's is once.
+    what = yield
+    while True:
+        core = sys.modules.get("asyncio.core")
+        if _exposed and not (core and core.cur_task):
+            try:
+                _begin()
+                try:
+                    _attend(what)
+                except Exception as e:
+                    _rescue(e)
+            except BaseException as e:
+                if _serving:
+                    _serving._calling = False
+                _report(e)
+            _finish()
+        what = yield
+
+
+def _attend(what):
+    global _serving
+    _serving = link = _by_sock.get(what)
+    if not link or link._blocked:
+        return _turn(0)
+    # Until nothing is left to read, but the user's code shall go on too.
+    for _ in range(_MAX_READS):
+        if not link._receive():
+            break
+    if _links and ticks_diff(_next_at, ticks_ms()) <= 0:
+        _run_timers()
+
+
+# ---- Who serves what
+
+
 def _adopt(link):
     # Finds out who will serve a new link: asyncio, if its loop runs or may be about to.
     global _exit, _exit_set
+    if Timer and not _timer:
+        _start_timer()
     core = sys.modules.get("asyncio.core")
     if core and (core.cur_task or not _turning):
         link._tasks = [None, None]
@@ -598,6 +700,11 @@ def _watch(link):
                 create_task = sys.modules["asyncio.core"].create_task
                 tasks[i] = create_task(_task(link, link._sock, i))
     elif _poller:
+        if _timer:
+            try:
+                link._sock.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _interrupt)
+            except (OSError, TypeError, ValueError):
+                pass
         try:
             _poller.register(link._sock, select.POLLIN | (select.POLLOUT if link._blocked else 0))
         except MemoryError:

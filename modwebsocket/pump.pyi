@@ -15,6 +15,7 @@ class _Limits(TypedDict, total=False):
 
 class Link:
     on_message: Callable[[int, str | bytes], object]
+    no_memory: str | None
     notify_drained: bool
     stage: str
     cause: str | None
@@ -39,9 +40,7 @@ class Link:
         close_timeout_ms: int = 5000,
         **limits: Unpack[_Limits],
     ) -> None: ...
-    def send(
-        self, data: str | Buffer, opcode: int = 1, no_memory: str | None = None
-    ) -> bool: ...
+    def send(self, data: str | Buffer, opcode: int = 1) -> bool: ...
     def close(self, code: int = 1000, reason: str | Buffer = "") -> None: ...
     def abort(self, cause: str) -> None: ...
 
