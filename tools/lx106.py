@@ -39,10 +39,8 @@ try:
             sleep_ms(10)
 except SystemExit as e:
     status = e.args[0] if e.args else 0
-    if not isinstance(status, int):
-        status = 0 if status is None else 1
+    status = int(status) if isinstance(status, (int, bool)) else status is not None
 except BaseException as e:
-    print({mark!r})
     sys.print_exception(e)
     status = 1
 lx106.exit(status)
@@ -56,12 +54,12 @@ def pack(files):
     return packed + bytes(8)
 
 
-def main_py(module, argv=(), mark=""):
+def main_py(module, argv=()):
     """main.py that imports a module and ends the board with the exit status of a script.
 
-    argv: for sys.argv, from the script's name on. mark: a line printed before the traceback.
+    argv: for sys.argv, from the script's name on.
     """
-    return _MAIN.format(argv=[str(arg) for arg in argv], module=module, mark=mark).encode()
+    return _MAIN.format(argv=[str(arg) for arg in argv], module=module).encode()
 
 
 def command(files=None, serial="stdio", net="", firmware=FIRMWARE, options=()):
