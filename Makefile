@@ -32,7 +32,7 @@ help:  ## list the targets
 demo: build/unix/micropython build/venv/.made-demo  ## run a NodeMCU script against a real server
 	@$(PYTHON) tools/demo.py
 
-test: unix unix32 stock failalloc natmod build/venv/.made-test  ## run all tests; ARGS="-k url" for some
+test: unix unix32 stock failalloc natmod lx106 build/venv/.made-test  ## run all tests; ARGS="-k url" for some
 	@$(PYTHON) -m pytest $(ARGS)
 
 unix: build/unix/micropython  ## MicroPython for this machine with modwebsocket in it

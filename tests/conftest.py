@@ -5,9 +5,12 @@ nowhere else. A script runs with an empty folder as its current directory, becau
 directory shadows frozen modules.
 """
 
+import ast
 import os
+import re
 import signal
 import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -15,6 +18,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("MODWEBSOCKET_BUILD", ROOT / "build"))
+
+sys.path.insert(0, str(ROOT / "tools"))
+import lx106  # noqa: E402
+
+FIRMWARE = BUILD / "lx106" / "firmware.elf"
+MPY_CROSS = BUILD / "mpy-cross" / "mpy-cross"
 
 # What the stock interpreter finds by itself if MICROPYPATH does not say otherwise.
 FROZEN = ".frozen"
@@ -39,9 +48,11 @@ class Result:
 class Process:
     """A script that runs on this machine."""
 
+    _stdin = subprocess.DEVNULL
+
     def __init__(self, command, folder, environment):
         self._process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+            command, cwd=folder, env=environment, stdin=self._stdin,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
 
@@ -96,8 +107,92 @@ class Target:
         return self.start(script, *args, heap=heap).result(timeout_s)
 
 
+# What MicroPython prints for an exception.
+TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:  .*\n)+.*\n")
+
+
+class BoardProcess(Process):
+    """A script that runs on the emulated board, whose one serial line takes everything."""
+
+    _stdin = subprocess.PIPE
+
+    def interrupt(self):
+        """Presses Ctrl-C."""
+        self._process.stdin.write(b"\x03")
+        self._process.stdin.flush()
+
+    def result(self, timeout_s=10):
+        """As Process.result(); the errors are the tracebacks, or the report of a crash."""
+        result = super().result(timeout_s)
+        text = "".join(line.rstrip("\r") + "\n" for line in result.lines)
+        result.lines = TRACEBACK.sub("", text).split("\n")[:-1]
+        result.errors += "".join(TRACEBACK.findall(text)) + lx106.explain(text, FIRMWARE)
+        return result
+
+
+class Board(Target):
+    """The emulated ESP8266-class board: its firmware has modwebsocket in it.
+
+    Scripts are compiled here, because the board has little memory. A script may import those
+    beside it. An argument that is a Path is a file for the board.
+    """
+
+    def __init__(self, name, folder):
+        self.name = name
+        self._folder = folder
+        for file in (FIRMWARE, MPY_CROSS):
+            if not file.exists():
+                pytest.fail(f"{file} is missing: run `make lx106`", pytrace=False)
+
+    def start(self, script, *args, heap=None):
+        """As Target.start(); the heap is the board's own."""
+        if isinstance(script, str):
+            file = self._folder / "script.py"
+            file.write_text(textwrap.dedent(script))
+            script = file
+        files = {}
+        self._add(files, script, args, main=True)
+        for arg in args:
+            if isinstance(arg, Path):
+                files[arg.name] = arg.read_bytes()
+            elif (script.parent / f"{arg}.py").exists():
+                self._add(files, script.parent / f"{arg}.py", args)
+        names = [arg.name if isinstance(arg, Path) else str(arg) for arg in args]
+        argv = [script.name, *(n.replace("127.0.0.1", lx106.HOST) for n in names)]
+        files["main.py"] = lx106.main_py(script.stem, argv)
+        packed = self._folder / "files"
+        packed.write_bytes(lx106.pack(files))
+        return BoardProcess(lx106.command(packed, firmware=FIRMWARE), self._folder, None)
+
+    def _add(self, files, script, args, main=False):
+        # The script and what it imports from its folder.
+        if f"{script.stem}.mpy" in files:
+            return
+        lines = script.read_text().split("\n")
+        for node in ast.parse("\n".join(lines)).body:
+            name = getattr(node, "name", "")
+            if name.startswith("test_") and name not in args:
+                # Other tests would take the memory of this one.
+                for i in range(node.lineno - 1, node.end_lineno):
+                    lines[i] = ""
+        text = "\n".join(lines)
+        if main:
+            # The board's main.py imports it.
+            text = re.sub(r"\b__name__\b", "'__main__'", text)
+        source = self._folder / "source.py"
+        source.write_text(text)
+        compiled = self._folder / f"{script.stem}.mpy"
+        subprocess.run([MPY_CROSS, "-s", script.name, "-o", compiled, source], check=True)
+        files[compiled.name] = compiled.read_bytes()
+        for name in re.findall(r"^\s*(?:from|import) (\w+)", text, re.M):
+            if (script.parent / f"{name}.py").exists():
+                self._add(files, script.parent / f"{name}.py", args)
+
+
 def make_target(name, folder):
     """The target of this name; its scripts run in folder."""
+    if name == "lx106":
+        return Board(name, folder)
     if name == "stock":
         natmod = BUILD / "natmod" / "x64"
         return Target(name, folder, name, needs=[natmod / "_wscore.mpy"],

@@ -5,6 +5,8 @@ import os
 import socket
 from errno import EADDRINUSE
 
+from modwebsocket.url import partition
+
 SEED = bytes(range(20))
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 §1.3
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -166,7 +168,7 @@ class Peer:
 
         head = self.accept()
         for line in head.split(b"\r\n"):
-            name, _, value = line.partition(b": ")
+            name, _, value = partition(line, b": ")
             if name == b"Sec-WebSocket-Key":
                 answer = accept(value).decode()
         self.sock.write(

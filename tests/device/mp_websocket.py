@@ -559,7 +559,8 @@ def test_webrepl_shakes_hands_through_the_module():
     assert hasattr(websocket, "createClient")
     peer = Peer(sleep_ms)
     browser = socket.socket()
-    browser.connect(socket.getaddrinfo(*peer.host.split(":"))[0][-1])
+    host, port = peer.host.split(":")
+    browser.connect(socket.getaddrinfo(host, int(port))[0][-1])
     peer.sock = browser
     cl = peer.listener.accept()[0]
     _webrepl.password("secret")
@@ -575,10 +576,12 @@ def test_webrepl_shakes_hands_through_the_module():
     receives(b"Password: ")
     buf = bytearray(1)
     browser.write(frame(TEXT, b"secret\r", MASK))
+    sleep_ms(10)
     assert ws.readinto(buf) is None
     receives(b"\r\nWebREPL connected\r\n>>> ")
     # Now it is a terminal.
     browser.write(frame(TEXT, b"1", MASK))
+    sleep_ms(10)
     assert ws.readinto(buf) == 1 and buf == b"1"
     ws.write(b"out")
     receives(b"out")
