@@ -51,8 +51,9 @@ frozen = $(filter-out %/manifest.py,$(wildcard modwebsocket/*.py)) lua_compat/we
 size: $(MPY_CROSS) build/venv/.made-test | packages-bench  ## bytes of the C part and of frozen Python
 	@$(PYTHON) tools/size.py --micropython $(MPY) --mpy-cross $(MPY_CROSS) $(frozen)
 
-bench: unix build/venv/.made-bench | packages-bench  ## instruction counts and echo speed, with peers
-	@$(PYTHON) tools/bench/kernels.py && $(PYTHON) tools/bench/echo.py
+bench: unix lx106 build/venv/.made-bench | packages-bench  ## instruction counts and echo speed, with peers
+	@$(PYTHON) tools/bench/kernels.py && $(PYTHON) tools/bench/board.py && \
+		$(PYTHON) tools/bench/echo.py
 
 lint: build/venv/.made-test  ## check the Python style
 	@$(PYTHON) -m ruff check .

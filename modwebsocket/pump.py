@@ -42,7 +42,8 @@ _MAX_UNANSWERED_PINGS = const(2)
 _PERIOD_MS = const(20)  # of the timer in the background
 _SOON_MS = const(2)  # a new link's constructor has returned by then
 _SO_CALLBACK = const(20)
-_MAX_READS = const(8)  # for one hint
+_MAX_READS = const(8)  # for one hint: the user's code shall go on too
+_LONG_READ = const(512)  # bytes; what comes in one piece may be read in several, all but one long
 _FOREVER_MS = const(1 << 28)  # about three days, and within what ticks_diff() can tell
 
 _links = []  # from connect to ENDED
@@ -50,6 +51,7 @@ _by_sock = {}  # socket -> Link
 _poller = select.poll()
 _next_at = 0  # ticks (ms) of the earliest timer of all links
 _clock = None  # inside asyncio: the task that runs the timers
+_urgent = False  # a link's timer is due at once
 _timer = None  # in the background
 _interrupt = None  # what it calls
 _exposed = Timer is not None  # True: what runs in the background may interrupt what runs now
@@ -195,8 +197,10 @@ class Link:
 
     def _arm(self, wait_ms):
         # Sets the link's timer: _tick() is due in wait_ms.
-        global _next_at
+        global _next_at, _urgent
         self._at = at = ticks_add(ticks_ms(), wait_ms)
+        if not wait_ms:
+            _urgent = True
         if len(_links) == 1 or ticks_diff(at, _next_at) < 0:
             _next_at = at
             if _clock:
@@ -338,21 +342,22 @@ class Link:
         return not result
 
     def _receive(self, fill=True):
-        # One read (unless fill is False) and all its events.  Returns True if there may be more
-        # to read.
+        # One read (unless fill is False) and all its events.  Returns the bytes read, 0 if there
+        # can be no more to read.
         conn = self._conn
+        n = 0
         if fill:
             n = conn.fill(self._sock)
             if not n:
                 if n == 0:
                     self._end("eof")
-                return False
+                return 0
             self._heard_at = ticks_ms()
             self._pings = 0
         while True:
             event = conn.next_event()
             if event == 0:
-                return True
+                return n
             if 0 < event <= _BINARY:
                 data = conn.data()
                 self._calling = True
@@ -361,7 +366,7 @@ class Link:
             else:
                 self._on_event(conn, event)
             if self._conn is not conn:
-                return False
+                return 0
 
     def _call(self, event, data):
         self._calling = True
@@ -495,7 +500,8 @@ def _settle(error):
 
 
 def _run_timers():
-    global _next_at, _serving
+    global _next_at, _serving, _urgent
+    _urgent = False
     now = ticks_ms()
     # Backwards and by index: links end and begin while this runs, and nothing is allocated.
     i = len(_links)
@@ -640,35 +646,37 @@ def _serve_in_background():
     # has news, which is only a hint: it may get lost, and none comes when a connection stands or a
     # socket can be written again; or the timer, which makes up for that.
     # A function's frame with so many `try`s would be allocated every time, a generator's is once.
-    what = yield
+    global _exposed, _turning, _serving
+    modules = sys.modules
+    by_sock = _by_sock
     while True:
-        core = sys.modules.get("asyncio.core")
-        if _exposed and not (core and core.cur_task):
-            try:
-                _begin()
-                try:
-                    _attend(what)
-                except Exception as e:
-                    _rescue(e)
-            except BaseException as e:
-                if _serving:
-                    _serving._calling = False
-                _report(e)
-            _finish()
         what = yield
-
-
-def _attend(what):
-    global _serving
-    _serving = link = _by_sock.get(what)
-    if not link or link._blocked:
-        return _turn(0)
-    # Until nothing is left to read, but the user's code shall go on too.
-    for _ in range(_MAX_READS):
-        if not link._receive():
-            break
-    if _links and ticks_diff(_next_at, ticks_ms()) <= 0:
-        _run_timers()
+        if not _exposed or ("asyncio.core" in modules and modules["asyncio.core"].cur_task):
+            continue
+        link = by_sock.get(what)
+        try:
+            try:
+                if not link or link._blocked:
+                    _begin()
+                    _turn(0)
+                else:
+                    _exposed = False
+                    _turning = True
+                    _serving = link
+                    # What is left behind a short read has a hint of its own.
+                    reads = _MAX_READS
+                    while reads and link._receive() >= _LONG_READ:
+                        reads -= 1
+                    if _urgent:
+                        _run_timers()
+            except Exception as e:
+                _rescue(e)
+        except BaseException as e:
+            if _serving:
+                _serving._calling = False
+            _report(e)
+        _turning = False
+        _exposed = True
 
 
 # ---- Who serves what

@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FIRMWARE = ROOT / "build" / "lx106" / "firmware.elf"
+BUILD = Path(os.environ.get("MODWEBSOCKET_BUILD", ROOT / "build"))
+FIRMWARE = BUILD / "lx106" / "firmware.elf"
 HOST = "10.0.2.2"  # this machine, as the board sees it
 
 _FILES_AT = 0x60100000  # see ports/lx106/modules/_boot.py

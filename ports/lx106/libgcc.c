@@ -38,10 +38,19 @@ uint32_t __udivsi3(uint32_t n, uint32_t d) {
     return divide(n, d, &remainder);
 }
 
+// Without the quotient: every look-up in a dict calls it.
 uint32_t __umodsi3(uint32_t n, uint32_t d) {
-    uint32_t remainder;
-    divide(n, d, &remainder);
-    return remainder;
+    if (d != 0 && n >= d) {
+        int shift = __builtin_clz(d) - __builtin_clz(n);
+        uint32_t e = d << shift;
+        do {
+            if (n >= e) {
+                n -= e;
+            }
+            e >>= 1;
+        } while (e >= d);
+    }
+    return n;
 }
 
 int32_t __divsi3(int32_t n, int32_t d) {
