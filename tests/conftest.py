@@ -22,7 +22,6 @@ BUILD = Path(os.environ.get("MODWEBSOCKET_BUILD", ROOT / "build"))
 sys.path.insert(0, str(ROOT / "tools"))
 import lx106  # noqa: E402
 
-FIRMWARE = BUILD / "lx106" / "firmware.elf"
 MPY_CROSS = BUILD / "mpy-cross" / "mpy-cross"
 
 # What the stock interpreter finds by itself if MICROPYPATH does not say otherwise.
@@ -126,7 +125,7 @@ class BoardProcess(Process):
         result = super().result(timeout_s)
         text = "".join(line.rstrip("\r") + "\n" for line in result.lines)
         result.lines = TRACEBACK.sub("", text).split("\n")[:-1]
-        result.errors += "".join(TRACEBACK.findall(text)) + lx106.explain(text, FIRMWARE)
+        result.errors += "".join(TRACEBACK.findall(text)) + lx106.explain(text)
         return result
 
 
@@ -140,7 +139,7 @@ class Board(Target):
     def __init__(self, name, folder):
         self.name = name
         self._folder = folder
-        for file in (FIRMWARE, MPY_CROSS):
+        for file in (lx106.FIRMWARE, MPY_CROSS):
             if not file.exists():
                 pytest.fail(f"{file} is missing: run `make lx106`", pytrace=False)
 
@@ -162,7 +161,7 @@ class Board(Target):
         files["main.py"] = lx106.main_py(script.stem, argv)
         packed = self._folder / "files"
         packed.write_bytes(lx106.pack(files))
-        return BoardProcess(lx106.command(packed, firmware=FIRMWARE), self._folder, None)
+        return BoardProcess(lx106.command(packed), self._folder, None)
 
     def _add(self, files, script, args, main=False):
         # The script and what it imports from its folder.
@@ -200,9 +199,16 @@ def make_target(name, folder):
     return Target(name, folder, name)
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "not_on(target, why): skip the test on this target")
+
+
 @pytest.fixture(params=["unix", "stock"])
 def target(request, tmp_path):
     """unix: everything is in the interpreter. stock: nothing, it loads the native module."""
+    for mark in request.node.iter_markers("not_on"):
+        if request.param == mark.args[0]:
+            pytest.skip(mark.args[1])
     return make_target(request.param, tmp_path)
 
 
