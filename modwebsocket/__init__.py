@@ -1,8 +1,15 @@
 """modwebsocket: a WebSocket for MicroPython (RFC 6455)."""
 
-from .connection import Connection, WebSocketError
-from .handshake import HandshakeError
-from .pump import Link, run, step
-from .url import URLError
+from .connection import Connection
+from .errors import HandshakeError, URLError, WebSocketError
+from .link import Link
+from .pump import run, step
 
 __version__ = "0.1.0"
+
+
+def connect(url, **options):
+    """Connect, and return once that is done: see blocking.WebSocket, which this loads."""
+    from .blocking import WebSocket
+
+    return WebSocket(url, **options)

@@ -1,9 +1,14 @@
+from typing import Any
+
+from .blocking import WebSocket
 from .connection import Connection as Connection
-from .connection import WebSocketError as WebSocketError
-from .handshake import HandshakeError as HandshakeError
-from .pump import Link as Link
+from .errors import HandshakeError as HandshakeError
+from .errors import URLError as URLError
+from .errors import WebSocketError as WebSocketError
+from .link import Link as Link
 from .pump import run as run
 from .pump import step as step
-from .url import URLError as URLError
 
 __version__: str
+
+def connect(url: str, **options: Any) -> WebSocket: ...

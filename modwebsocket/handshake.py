@@ -9,20 +9,17 @@ from micropython import const
 
 from _wscore import accept
 
+from .errors import HandshakeError
 from .url import is_plain, partition
 
-_TOKEN = "!#$%&'*+-.^_`|~"
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789"
 _MAX_HEADER_LEN = const(8192)  # of all response headers, bytes
-
-
-class HandshakeError(Exception):
-    """The server answered, but this is no WebSocket.  args: (text,)"""
 
 
 def is_token(text):
     """True if text is an HTTP token (RFC 9110 §5.6.2): a header's or sub-protocol's name."""
-    for c in text:
-        if not ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in _TOKEN):
+    for c in text.encode():  # bytes: see is_plain()
+        if not (97 <= c | 32 <= 122 or c in _TOKEN):
             return False
     return bool(text)
 
@@ -37,8 +34,8 @@ def check_header(name, value):
         raise TypeError("header %r: %r" % (name, value))
     if not is_token(name):
         raise ValueError("header name %r" % name)
-    for c in value:
-        if (c < " " and c != "\t") or c == "\x7f":
+    for c in value.encode():
+        if (c < 32 and c != 9) or c == 127:
             raise ValueError("header value %r" % value)
 
 
@@ -100,11 +97,14 @@ def request(host, path, key, headers=(), defaults=()):
 class Response:
     """A response head, taken in line by line.
 
+    key: the request's Sec-WebSocket-Key, bytes. protocols: the sub-protocols that it offers.
     status: HTTP status, int, 0 until the status line is in. headers: dict, names in lower
     case, values of a repeated header joined by ", ".
     """
 
-    def __init__(self):
+    def __init__(self, key, protocols=()):
+        self._key = key
+        self._protocols = protocols
         self.status = 0
         self.headers = {}
         self._len = 0
@@ -151,10 +151,9 @@ class Response:
         self.headers[name] = value
         return False
 
-    def check(self, key, protocols=()):
+    def check(self):
         """Check that this response opens the WebSocket that was asked for.
 
-        key: the request's Sec-WebSocket-Key, bytes. protocols: the sub-protocols offered.
         Returns the sub-protocol chosen, None if none. Raises HandshakeError.
         Source: RFC 6455 §4.1, "the client MUST validate the server's response".
         """
@@ -165,11 +164,11 @@ class Response:
             raise HandshakeError("Upgrade")
         if "upgrade" not in [t.strip() for t in get("connection", "").lower().split(",")]:
             raise HandshakeError("Connection")
-        if get("sec-websocket-accept", "").encode() != accept(key):
+        if get("sec-websocket-accept", "").encode() != accept(self._key):
             raise HandshakeError("Sec-WebSocket-Accept")
         if get("sec-websocket-extensions"):
             raise HandshakeError("Sec-WebSocket-Extensions")
         protocol = get("sec-websocket-protocol")
-        if protocol is not None and protocol not in protocols:
+        if protocol is not None and protocol not in self._protocols:
             raise HandshakeError("Sec-WebSocket-Protocol")
         return protocol

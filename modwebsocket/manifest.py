@@ -2,7 +2,27 @@
 # opt=3 drops asserts and line numbers.
 package(
     "modwebsocket",
-    ("__init__.py", "connection.py", "handshake.py", "pump.py", "url.py"),
+    (
+        "__init__.py",
+        "aio.py",
+        "blocking.py",
+        "closed.py",
+        "connection.py",
+        "errors.py",
+        "events.py",
+        "flow.py",
+        "handshake.py",
+        "link.py",
+        "_loop.py",
+        "pump.py",
+        "reconnect.py",
+        "reconnecting.py",
+        "secure.py",
+        "server.py",
+        "upgrade.py",
+        "streams.py",
+        "url.py",
+    ),
     base_path="..",
     opt=3,
 )

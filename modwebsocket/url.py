@@ -2,15 +2,9 @@
 
 from micropython import const
 
+from .errors import URLError
+
 _MAX_AUTHORITY_LEN = const(255)  # "host:port", bytes; NodeMCU's limit and a DNS name's
-
-
-class URLError(ValueError):
-    """A URL that cannot be used.
-
-    args: (part, text); part is "scheme", "userinfo", "length", "port", "host" or "path", and the
-    parts are checked in this order.
-    """
 
 
 def partition(text, mark):
@@ -26,8 +20,9 @@ def partition(text, mark):
 
 def is_plain(text):
     """True for printable ASCII without space: what may stand in a request line or as a host."""
-    for c in text:
-        if not "!" <= c <= "~":
+    # Bytes: MicroPython keeps every character that a str is taken apart into, for good.
+    for c in text.encode():
+        if not 33 <= c <= 126:
             return False
     return bool(text)
 
@@ -50,7 +45,7 @@ def parse(url):
         raise URLError("scheme", url)
     rest = partition(rest, "#")[0]
     end = len(rest)
-    for mark in "/?":
+    for mark in ("/", "?"):
         at = rest.find(mark)
         if 0 <= at < end:
             end = at
@@ -83,8 +78,8 @@ def parse(url):
         port = int(port)
     if not valid or not is_plain(host):
         raise URLError("host", host)
-    for c in '[]\\<>"^`{|}':
-        if c in host:
+    for c in host.encode():
+        if c in b'[]\\<>"^`{|}':
             raise URLError("host", host)
     if not is_plain(path):
         raise URLError("path", path)

@@ -1,6 +1,6 @@
 // The Python module `_wscore`: binds wscore.c to MicroPython.
 //
-//     c = Codec(role, rx_len, tx_len, max_message_len, seed)
+//     c = Codec(role, rx_len, tx_len, max_message_len, seed[, parts])
 //
 // One Codec is one end of one connection: a receive buffer, a transmit buffer, and the message
 // under construction.  It allocates at construction and for what it hands to the caller, else
@@ -15,13 +15,15 @@
 //                        opcodes), minus a close code (-1002, -1007, -1009), or -1 and -2: no
 //                        memory for a message of one frame, of several.  Errors are sticky,
 //                        and what arrives after one is dropped.
+//   c.part()             with parts: what has come of a data frame is an event of its own, always
+//                        bytes (a text may be cut within a character), and this says of it
+//                        (offset in the message, True if it is the last)
 //   c.data()             of the last event: str, bytes, or for CLOSE a tuple (code, reason);
 //                        valid until the next call of next() or fill()
 //   c.readinto(buf)      the same as bytes into buf: the number copied; allocates nothing
-//   c.send(first, data[, stream])  a frame (opcode | FIN): -2 if it was not taken and must wait
-//                        until flush() returns 0, else as flush(stream), or -1 without a
-//                        stream.  What does not fit the transmit buffer is taken by reference,
-//                        if it is immutable; a mutable one gives -2.
+//   c.frame(first, data) a frame (opcode | FIN) to be flushed: False if it was not taken and must
+//                        wait until flush() returns 0.  What does not fit the transmit buffer is
+//                        taken by reference, if it is immutable; a mutable one gives False.
 //   c.pong()             answers the ping that next() just returned: False if it must wait
 //   c.write(data)        handshake: raw bytes: False if they must wait
 //   c.flush(stream)      writes what the stream takes: 0 when nothing is left, -1 if the rest must
@@ -29,10 +31,35 @@
 //                        legal where nobody could catch one)
 //   c.pending()          bytes not yet written to the stream
 //
+// The short way of a message, all of it in here:
+//
+//   c.serve(stream)      reads what is there, answers pings and calls the handler for messages:
+//                        0 when that is done, END (-3) at the end of the stream, FLUSH (-4) if a
+//                        pong waits, MORE (-5) if a buffered stream may have more, else an event
+//                        that the caller has to see to, as next() returns it; then call again.
+//                        What comes after an error is dropped.  Without a stream (None) only
+//                        what was read already.
+//   c.buffered(flag)     True: the stream has read more from the network than it gave, so that
+//                        the network has no news of it (TLS): serve() reads until nothing is
+//                        there, or says MORE
+//   c.deliver(function, owner, count)  the handler of messages: function(owner, data, opcode) or,
+//                        as count says, with less; function(opcode, data) if owner is None;
+//                        function None: serve() returns the events
+//   c.attach(stream)     the stream that send() and pongs go to at once; None: there is none now
+//   c.send(data[, opcode])  a message, ping or pong on the attached stream: 0 if all went there;
+//                        -1 or an errno, as flush(), and the stream is detached; -2 if it was not
+//                        taken, for want of a stream or because frame() has to judge it
+//   c.calling()          True if the handler was called and has not returned, once
+//   c.heard()            True if serve() has read something since the last call
+//   c.pause(on)          True: serve() calls no handler and reads nothing any more; it says PAUSED
+//                        (16), if this was called by a handler, and then 0, until pause(False)
+//
 //   mask(buf, key, offset)   masks a writable buffer in place (RFC 6455 §5.3)
 //   check(first, data)       the payload length in bytes that send() would take; ValueError if
 //                            the opcode, the length or a text's UTF-8 is wrong
 //   accept(key)              Sec-WebSocket-Accept of a Sec-WebSocket-Key, both bytes
+//   call(function, count, ...)  function with the first count of the arguments that follow: no
+//                            tuple is allocated, and no Python frame stands between
 //
 // Built as a user C module and, with MICROPY_ENABLE_DYNRUNTIME, as a native .mpy.
 #if MICROPY_ENABLE_DYNRUNTIME
@@ -68,8 +95,27 @@ static inline __attribute__((always_inline)) const uint16_t *ws_qstr_table(void)
 #define NO_MEMORY_FRAME (-1)
 #define NO_MEMORY_FRAGMENTS (-2)
 
+// What serve() says beside events.
+#define END (-3)
+#define FLUSH (-4)
+#define MORE (-5)
+
+// An event, and kept as the error that it is not: there it costs the messages nothing.
+#define PAUSED (16)
+
+// Bit n: opcode n is one that a user may send.
+#define SENDABLE (1 << WS_TEXT | 1 << WS_BINARY | 1 << WS_PING | 1 << WS_PONG)
+
+// What send() says.
+#define WAITS (-1)
+#define NOT_TAKEN (-2)
+
+// serve() reads again after a long read, but the user's code shall go on, too.
+#define LONG_READ (512)
+#define MAX_READS (8)
+
 // Where the payload of the frame in progress goes.
-enum { WANT_HEADER, INTO_RX, INTO_MESSAGE };
+enum { WANT_HEADER, INTO_RX, INTO_MESSAGE, IN_PARTS };
 
 typedef struct {
     mp_obj_base_t base;
@@ -77,10 +123,19 @@ typedef struct {
     ws_random_t random;
     // Words, not bytes: on ESP8266 a byte costs seven instructions to read.
     int state;
-    int role;
+    int parts;                  // a data frame's payload is not assembled
     int event;                  // last event, 0: none
     int error;                  // sticky, 0: none
     int busy;                   // a stream is being called: one written in Python could call us
+    int calling;                // the handler is running, or has failed
+    int heard;
+    int pong_error;             // errno of the write of a pong, until flush() tells it
+    int buffered;               // see above
+    int more;                   // a buffered stream may have more
+    mp_obj_t function;          // the handler of messages, None: there is none
+    mp_obj_t owner;
+    size_t count;               // of arguments
+    mp_obj_t stream;            // attached, else None
     uint32_t key;               // of the frame being sent
 
     uint8_t *rx;                // unread bytes: rx[rx_at..rx_end)
@@ -99,6 +154,7 @@ typedef struct {
     size_t tx_len;
     size_t tx_at;
     size_t tx_end;
+    size_t offered;             // bytes that the stream did not take, and must be offered again
     mp_obj_t source;            // keeps alive what is being sent by reference
     const uint8_t *src;
     size_t src_left;
@@ -132,7 +188,7 @@ mp_obj_full_type_t codec_type;
 
 static mp_obj_t WS_CODE codec_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw,
     const mp_obj_t *args) {
-    mp_arg_check_num(n_args, n_kw, 5, 5, false);
+    mp_arg_check_num(n_args, n_kw, 5, 6, false);
     mp_int_t role = mp_obj_get_int(args[0]);
     mp_int_t rx_len = mp_obj_get_int(args[1]);
     mp_int_t tx_len = mp_obj_get_int(args[2]);
@@ -145,13 +201,16 @@ static mp_obj_t WS_CODE codec_make_new(const mp_obj_type_t *type, size_t n_args,
     }
     codec_t *self = m_new_obj(codec_t);
     self->base.type = type;
-    self->role = role;
     self->state = WANT_HEADER;
-    self->event = self->error = self->busy = 0;
+    self->parts = n_args == 6 && mp_obj_is_true(args[5]);
+    self->event = self->error = self->busy = self->calling = self->heard = 0;
+    self->pong_error = self->buffered = self->more = 0;
+    self->function = self->owner = self->stream = mp_const_none;
+    self->count = 0;
     self->rx = self->tx = self->message = NULL;
     self->rx_len = rx_len;
     self->tx_len = tx_len;
-    self->rx_at = self->rx_end = self->tx_at = self->tx_end = 0;
+    self->rx_at = self->rx_end = self->tx_at = self->tx_end = self->offered = 0;
     self->message_size = self->message_len = self->fresh = self->payload_len = 0;
     self->payload = self->src = NULL;
     self->src_left = 0;
@@ -172,6 +231,11 @@ static codec_t *WS_CODE get_codec(mp_obj_t self_in) {
     return self;
 }
 
+// mbedTLS's errors are negative.
+static int WS_CODE stream_error(int error) {
+    return error < 0 ? -error : error;
+}
+
 // ---- Receiving
 
 static void WS_CODE rx_compact(codec_t *self) {
@@ -180,8 +244,8 @@ static void WS_CODE rx_compact(codec_t *self) {
     self->rx_at = 0;
 }
 
-static mp_obj_t WS_CODE codec_fill(mp_obj_t self_in, mp_obj_t stream) {
-    codec_t *self = get_codec(self_in);
+// One read.  Returns -1 if nothing is there.
+static mp_int_t WS_CODE rx_fill(codec_t *self, mp_obj_t stream) {
     uint8_t *to;
     size_t room;
     bool direct = self->state == INTO_MESSAGE && self->rx_at == self->rx_end;
@@ -205,9 +269,9 @@ static mp_obj_t WS_CODE codec_fill(mp_obj_t self_in, mp_obj_t stream) {
     self->busy = 0;
     if (n == MP_STREAM_ERROR) {
         if (WOULD_BLOCK(error)) {
-            return mp_const_none;
+            return -1;
         }
-        mp_raise_OSError(error);
+        mp_raise_OSError(stream_error(error));
     }
     if (n > room) {
         mp_raise_OSError(MP_EIO);
@@ -217,7 +281,12 @@ static mp_obj_t WS_CODE codec_fill(mp_obj_t self_in, mp_obj_t stream) {
     } else {
         self->rx_end += n;
     }
-    return MP_OBJ_NEW_SMALL_INT(n);
+    return n;
+}
+
+static mp_obj_t WS_CODE codec_fill(mp_obj_t self_in, mp_obj_t stream) {
+    mp_int_t n = rx_fill(get_codec(self_in), stream);
+    return n < 0 ? mp_const_none : MP_OBJ_NEW_SMALL_INT(n);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(codec_fill_obj, codec_fill);
 
@@ -252,6 +321,10 @@ static MP_DEFINE_CONST_FUN_OBJ_1(codec_read_obj, codec_read);
 // Decides where the payload goes of the frame whose header was just read.
 static int WS_CODE begin_frame(codec_t *self) {
     ws_decoder_t *d = &self->decoder;
+    if (self->parts != 0 && d->opcode < WS_CLOSE) {
+        self->state = IN_PARTS;
+        return 0;
+    }
     if (d->frame_len <= self->rx_len && d->first && d->fin) {
         self->state = INTO_RX;
         return 0;
@@ -282,6 +355,12 @@ static int WS_CODE decode_payload(codec_t *self) {
             rx_compact(self);
         }
         return result;
+    }
+    if (self->state == IN_PARTS) {
+        self->payload = self->rx + self->rx_at;
+        self->payload_len = n = MIN(n, d->frame_left);
+        self->rx_at += n;
+        return ws_decode_payload(d, self->rx + self->rx_at - n, n);
     }
     uint8_t *to = self->message + self->message_len;
     if (self->fresh != 0) {
@@ -324,11 +403,17 @@ static int WS_CODE codec_event(codec_t *self) {
         }
         int result = decode_payload(self);
         if (result != WS_DONE) {
-            return result;
+            return result == WS_MORE && self->payload_len != 0 ? (int)d->opcode : result;
         }
-        bool in_rx = self->state == INTO_RX;
+        int state = self->state;
         self->state = WANT_HEADER;
-        if (in_rx) {
+        if (state == IN_PARTS) {
+            if (self->payload_len != 0 || d->fin) {
+                return d->opcode;
+            }
+            continue;
+        }
+        if (state == INTO_RX) {
             self->payload = self->rx + self->rx_at;
             self->payload_len = d->frame_len;
             self->rx_at += d->frame_len;
@@ -342,8 +427,7 @@ static int WS_CODE codec_event(codec_t *self) {
     }
 }
 
-static mp_obj_t WS_CODE codec_next(mp_obj_t self_in) {
-    codec_t *self = get_codec(self_in);
+static int WS_CODE next_event(codec_t *self) {
     int event = self->error;
     if (event == 0) {
         event = codec_event(self);
@@ -357,14 +441,18 @@ static mp_obj_t WS_CODE codec_next(mp_obj_t self_in) {
         self->payload_len = 0;
     }
     self->event = event > 0 ? event : 0;
-    return MP_OBJ_NEW_SMALL_INT(event);
+    return event;
+}
+
+static mp_obj_t WS_CODE codec_next(mp_obj_t self_in) {
+    return MP_OBJ_NEW_SMALL_INT(next_event(get_codec(self_in)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(codec_next_obj, codec_next);
 
-static mp_obj_t WS_CODE codec_data(mp_obj_t self_in) {
-    codec_t *self = get_codec(self_in);
+static mp_obj_t WS_CODE payload_object(codec_t *self) {
     size_t len = self->payload_len;
-    const mp_obj_type_t *type = self->event == WS_TEXT ? &mp_type_str : &mp_type_bytes;
+    const mp_obj_type_t *type = self->event == WS_TEXT && self->parts == 0
+        ? &mp_type_str : &mp_type_bytes;
     if (self->event == WS_CLOSE) {
         size_t skip = MIN(len, 2);
         mp_obj_t pair[2] = {
@@ -375,7 +463,7 @@ static mp_obj_t WS_CODE codec_data(mp_obj_t self_in) {
     }
     if (len == 0) {
         // These exist already.
-        return self->event == WS_TEXT ? mp_obj_new_str("", 0) : mp_const_empty_bytes;
+        return type == &mp_type_str ? mp_obj_new_str("", 0) : mp_const_empty_bytes;
     }
     if (self->payload == self->message) {
         mp_obj_t data = ws_new_str(type, self->message, len);
@@ -385,7 +473,22 @@ static mp_obj_t WS_CODE codec_data(mp_obj_t self_in) {
     }
     return ws_copy_str(type, self->payload, len);
 }
+
+static mp_obj_t WS_CODE codec_data(mp_obj_t self_in) {
+    return payload_object(get_codec(self_in));
+}
 static MP_DEFINE_CONST_FUN_OBJ_1(codec_data_obj, codec_data);
+
+static mp_obj_t WS_CODE codec_part(mp_obj_t self_in) {
+    codec_t *self = get_codec(self_in);
+    ws_decoder_t *d = &self->decoder;
+    mp_obj_t pair[2] = {
+        mp_obj_new_int_from_uint(d->message_len - d->frame_left - self->payload_len),
+        mp_obj_new_bool(d->frame_left == 0 && d->fin),
+    };
+    return mp_obj_new_tuple(2, pair);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(codec_part_obj, codec_part);
 
 static mp_obj_t WS_CODE codec_readinto(mp_obj_t self_in, mp_obj_t buf) {
     codec_t *self = get_codec(self_in);
@@ -411,7 +514,7 @@ static bool WS_CODE tx_begin(codec_t *self, int first, const uint8_t *data, size
     }
     uint8_t header[WS_HEADER_MAX];
     size_t header_len = 0;
-    bool masked = first >= 0 && self->role == WS_CLIENT;
+    bool masked = first >= 0 && self->decoder.masked == 0;
     uint32_t key = 0;
     if (masked) {
         key = ws_random(&self->random);
@@ -462,9 +565,8 @@ static void WS_CODE tx_refill(codec_t *self) {
     }
 }
 
-// The bytes of a frame to send.  first: opcode | FIN, which is returned as an integer.
-static int WS_CODE get_frame(mp_obj_t first_in, mp_obj_t data, mp_buffer_info_t *info) {
-    mp_int_t first = mp_obj_get_int(first_in);
+// The bytes of a frame to send.  first: opcode | FIN, which is returned.
+static int WS_CODE get_frame(mp_int_t first, mp_obj_t data, mp_buffer_info_t *info) {
     mp_int_t opcode = first & ~WS_FIN;
     mp_get_buffer_raise(data, info, MP_BUFFER_READ);
     if (opcode < 0 || opcode > WS_PONG || (opcode > WS_BINARY && opcode < WS_CLOSE)) {
@@ -501,53 +603,195 @@ static mp_obj_t WS_CODE codec_pong(mp_obj_t self_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(codec_pong_obj, codec_pong);
 
-static mp_obj_t WS_CODE codec_flush(mp_obj_t self_in, mp_obj_t stream) {
-    codec_t *self = get_codec(self_in);
+static mp_obj_t WS_CODE codec_frame(mp_obj_t self_in, mp_obj_t first_in, mp_obj_t data) {
+    mp_buffer_info_t info;
+    int first = get_frame(mp_obj_get_int(first_in), data, &info);
+    return mp_obj_new_bool(tx_object(get_codec(self_in), first, data, &info));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(codec_frame_obj, codec_frame);
+
+// Writes until nothing is left (0), the rest must wait (WAITS) or the stream fails (its errno).
+static int WS_CODE tx_flush(codec_t *self, mp_obj_t stream) {
     const mp_stream_p_t *protocol = mp_get_stream_raise(stream, MP_STREAM_OP_WRITE);
     for (;;) {
         if (self->tx_at == self->tx_end) {
             if (self->src_left == 0) {
-                return MP_OBJ_NEW_SMALL_INT(0);
+                return 0;
             }
             tx_refill(self);
         }
         int error = 0;
         size_t len = self->tx_end - self->tx_at;
+        if (self->offered != 0) {
+            // TLS has encrypted these already, and would take what has come behind them for sent.
+            len = self->offered;
+            self->offered = 0;
+        }
         self->busy = 1;
         mp_uint_t n = protocol->write(stream, self->tx + self->tx_at, len, &error);
         self->busy = 0;
         if (n == MP_STREAM_ERROR && !WOULD_BLOCK(error)) {
-            return MP_OBJ_NEW_SMALL_INT(error);
+            return stream_error(error);
         }
         if (n == MP_STREAM_ERROR || n == 0) {
-            return MP_OBJ_NEW_SMALL_INT(-1);
+            self->offered = len;
+            return WAITS;
         }
         if (n > len) {
-            return MP_OBJ_NEW_SMALL_INT(MP_EIO);
+            return MP_EIO;
         }
         self->tx_at += n;
     }
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(codec_flush_obj, codec_flush);
 
-static mp_obj_t WS_CODE codec_send(size_t n_args, const mp_obj_t *args) {
-    mp_buffer_info_t info;
-    int first = get_frame(args[1], args[2], &info);
-    if (!tx_object(get_codec(args[0]), first, args[2], &info)) {
-        return MP_OBJ_NEW_SMALL_INT(-2);
-    }
-    if (n_args == 3 || args[3] == mp_const_none) {
-        return MP_OBJ_NEW_SMALL_INT(-1);
-    }
-    return codec_flush(args[0], args[3]);
+static mp_obj_t WS_CODE codec_flush(mp_obj_t self_in, mp_obj_t stream) {
+    codec_t *self = get_codec(self_in);
+    int result = self->pong_error;
+    self->pong_error = 0;
+    return MP_OBJ_NEW_SMALL_INT(result != 0 ? result : tx_flush(self, stream));
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(codec_send_obj, 3, 4, codec_send);
+static MP_DEFINE_CONST_FUN_OBJ_2(codec_flush_obj, codec_flush);
 
 static mp_obj_t WS_CODE codec_pending(mp_obj_t self_in) {
     codec_t *self = get_codec(self_in);
     return MP_OBJ_NEW_SMALL_INT(self->tx_end - self->tx_at + self->src_left);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(codec_pending_obj, codec_pending);
+
+// ---- The short way
+
+static mp_obj_t WS_CODE codec_deliver(size_t n_args, const mp_obj_t *args) {
+    codec_t *self = get_codec(args[0]);
+    mp_int_t count = mp_obj_get_int(args[3]);
+    if (count < 0 || count > 3) {
+        mp_raise_ValueError(MP_ERROR_TEXT("count"));
+    }
+    self->function = args[1];
+    self->owner = args[2];
+    self->count = count;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(codec_deliver_obj, 4, 4, codec_deliver);
+
+static mp_obj_t WS_CODE codec_buffered(mp_obj_t self_in, mp_obj_t flag) {
+    get_codec(self_in)->buffered = mp_obj_is_true(flag);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(codec_buffered_obj, codec_buffered);
+
+static mp_obj_t WS_CODE codec_attach(mp_obj_t self_in, mp_obj_t stream) {
+    get_codec(self_in)->stream = stream;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(codec_attach_obj, codec_attach);
+
+// A frame on the attached stream.
+static int WS_CODE send_frame(codec_t *self, int first, mp_obj_t data,
+    const mp_buffer_info_t *info) {
+    if (!tx_object(self, first, data, info)) {
+        return NOT_TAKEN;
+    }
+    mp_obj_t stream = self->stream;
+    int result = tx_flush(self, stream);
+    if (result != 0) {
+        self->stream = mp_const_none;
+    }
+    return result;
+}
+
+static mp_obj_t WS_CODE codec_send(size_t n_args, const mp_obj_t *args) {
+    codec_t *self = get_codec(args[0]);
+    mp_int_t opcode = n_args == 2 ? WS_TEXT : mp_obj_get_int(args[2]);
+    int result = NOT_TAKEN;
+    if (self->stream != mp_const_none && opcode >= 0 && opcode <= WS_PONG
+        && (SENDABLE >> opcode & 1) != 0) {
+        mp_buffer_info_t info;
+        result = send_frame(self, get_frame(opcode | WS_FIN, args[1], &info), args[1], &info);
+    }
+    return MP_OBJ_NEW_SMALL_INT(result);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(codec_send_obj, 2, 3, codec_send);
+
+// Sees to an event.  Returns 0, or what the caller has to see to.
+static int WS_CODE serve_event(codec_t *self, int event) {
+    if (event == WS_PING && self->stream != mp_const_none) {
+        mp_buffer_info_t info = { .buf = (void *)self->payload, .len = self->payload_len };
+        int result = send_frame(self, WS_FIN | WS_PONG, mp_const_empty_bytes, &info);
+        // A stream may tell its error only once.
+        self->pong_error = result > 0 ? result : 0;
+        return result == NOT_TAKEN ? event : result != 0 ? FLUSH : 0;
+    }
+    if ((event != WS_TEXT && event != WS_BINARY) || self->function == mp_const_none) {
+        return event;
+    }
+    mp_obj_t data = payload_object(self);
+    size_t count = self->count;
+    mp_obj_t args[3] = { self->owner, data, MP_OBJ_NEW_SMALL_INT(event) };
+    if (self->owner == mp_const_none) {
+        args[0] = args[2];
+        count = 2;
+    }
+    self->calling = 1;
+    mp_call_function_n_kw(self->function, count, 0, args);
+    self->calling = 0;
+    return 0;
+}
+
+static mp_obj_t WS_CODE codec_serve(mp_obj_t self_in, mp_obj_t stream) {
+    codec_t *self = get_codec(self_in);
+    self->calling = 0;
+    mp_int_t n = LONG_READ;
+    for (size_t reads = MAX_READS;; reads--) {
+        int error = self->error;
+        for (int event; (event = next_event(self)) != error;) {
+            event = serve_event(self, event);
+            if (event != 0) {
+                return MP_OBJ_NEW_SMALL_INT(event);
+            }
+        }
+        if (reads == 0 || n < LONG_READ || stream == mp_const_none || error == PAUSED) {
+            return MP_OBJ_NEW_SMALL_INT(self->more != 0 && error != PAUSED ? MORE : 0);
+        }
+        n = rx_fill(self, stream);
+        self->more = self->buffered != 0 && n > 0;
+        if (n == 0) {
+            return MP_OBJ_NEW_SMALL_INT(END);
+        }
+        if (n > 0) {
+            self->heard = 1;
+        }
+        if (self->more != 0 || self->rx_end == self->rx_len) {
+            n = LONG_READ;      // all that there was room for
+        }
+    }
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(codec_serve_obj, codec_serve);
+
+static mp_obj_t WS_CODE codec_calling(mp_obj_t self_in) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    mp_obj_t calling = mp_obj_new_bool(self->calling);
+    self->calling = 0;
+    return calling;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(codec_calling_obj, codec_calling);
+
+static mp_obj_t WS_CODE codec_heard(mp_obj_t self_in) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    mp_obj_t heard = mp_obj_new_bool(self->heard);
+    self->heard = 0;
+    return heard;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(codec_heard_obj, codec_heard);
+
+static mp_obj_t WS_CODE codec_pause(mp_obj_t self_in, mp_obj_t on) {
+    codec_t *self = MP_OBJ_TO_PTR(self_in);
+    bool pause = mp_obj_is_true(on);
+    if (self->error == (pause ? 0 : PAUSED)) {
+        self->error = pause ? PAUSED : 0;
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(codec_pause_obj, codec_pause);
 
 // ---- Functions
 
@@ -569,7 +813,7 @@ static MP_DEFINE_CONST_FUN_OBJ_3(mod_mask_obj, mod_mask);
 
 static mp_obj_t WS_CODE mod_check(mp_obj_t first, mp_obj_t data) {
     mp_buffer_info_t info;
-    get_frame(first, data, &info);
+    get_frame(mp_obj_get_int(first), data, &info);
     return MP_OBJ_NEW_SMALL_INT(info.len);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(mod_check_obj, mod_check);
@@ -583,6 +827,15 @@ static mp_obj_t WS_CODE mod_accept(mp_obj_t key_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(mod_accept_obj, mod_accept);
 
+static mp_obj_t WS_CODE mod_call(size_t n_args, const mp_obj_t *args) {
+    mp_int_t count = mp_obj_get_int(args[1]);
+    if (count < 0 || (size_t)count > n_args - 2) {
+        mp_raise_ValueError(MP_ERROR_TEXT("count"));
+    }
+    return mp_call_function_n_kw(args[0], count, 0, args + 2);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR(mod_call_obj, 2, mod_call);
+
 // ---- Registration
 
 // Spelled out: the native build looks for the names in this text.
@@ -593,15 +846,25 @@ static MP_DEFINE_CONST_FUN_OBJ_1(mod_accept_obj, mod_accept);
     X(MP_QSTR_next, codec_next_obj) \
     X(MP_QSTR_data, codec_data_obj) \
     X(MP_QSTR_readinto, codec_readinto_obj) \
-    X(MP_QSTR_send, codec_send_obj) \
+    X(MP_QSTR_frame, codec_frame_obj) \
     X(MP_QSTR_pong, codec_pong_obj) \
     X(MP_QSTR_write, codec_write_obj) \
     X(MP_QSTR_flush, codec_flush_obj) \
-    X(MP_QSTR_pending, codec_pending_obj)
+    X(MP_QSTR_pending, codec_pending_obj) \
+    X(MP_QSTR_serve, codec_serve_obj) \
+    X(MP_QSTR_deliver, codec_deliver_obj) \
+    X(MP_QSTR_attach, codec_attach_obj) \
+    X(MP_QSTR_buffered, codec_buffered_obj) \
+    X(MP_QSTR_send, codec_send_obj) \
+    X(MP_QSTR_calling, codec_calling_obj) \
+    X(MP_QSTR_heard, codec_heard_obj) \
+    X(MP_QSTR_part, codec_part_obj) \
+    X(MP_QSTR_pause, codec_pause_obj)
 #define FUNCTIONS(X) \
     X(MP_QSTR_mask, mod_mask_obj) \
     X(MP_QSTR_check, mod_check_obj) \
-    X(MP_QSTR_accept, mod_accept_obj)
+    X(MP_QSTR_accept, mod_accept_obj) \
+    X(MP_QSTR_call, mod_call_obj)
 
 #if !MICROPY_ENABLE_DYNRUNTIME
 

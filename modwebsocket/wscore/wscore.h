@@ -73,9 +73,10 @@ typedef struct {
     // Set while a close frame's payload is decoded.
     uint32_t close_code;        // 1000..4999, or WS_NO_STATUS
 
+    uint32_t masked;            // 1: the peer's frames have to be masked, and so ours must not
+
     // Private.
     int32_t state;              // header bytes collected, or closed, or the error (negative)
-    uint32_t masked;            // 1: the peer's frames have to be masked
     uint32_t message_opcode;    // of the fragmented message in progress, 0: none
     uint32_t text_state;        // UTF-8 state of the text message or close reason in progress
     uint32_t max_message_len;

@@ -2,6 +2,7 @@
 #ifndef BOARD_H
 #define BOARD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +46,10 @@ int simcall(int number, int a, int b, int c);
 // Ends QEMU with this exit status.
 __attribute__((noreturn)) void board_exit(int status);
 
+// An argument "name=number" of the command line: -semihosting-config arg=lx106,arg=name=number
+// name: with the "=". Returns false if there is none.
+bool board_arg(const char *name, uint32_t *value);
+
 // Looks at every device: serial line, network, timers.
 void board_poll(void);
 
@@ -58,6 +63,10 @@ void uart_init(void);
 // The network is up, or has failed to come up within 2 s, on return.
 void lan_init(void);
 void lan_poll(void);
+// lwIP's timers; a look once a millisecond is enough.
+void lan_timers(void);
+// A bad network: from now on every n-th frame is lost, counted both ways; 0: none.
+void lan_lose(unsigned n);
 // Milliseconds until lwIP's next timer is due.
 uint32_t lan_timer_ms(void);
 

@@ -29,42 +29,71 @@ void board_exit(int status) {
     }
 }
 
-// ---- Time
-
-// CCOUNT, which wraps after 107 s, as 64 bits: board_poll() looks often enough.
-static uint64_t cycles(void) {
-    static uint32_t low, high;
-    uint32_t now = mp_hal_ticks_cpu();
-    if (now < low) {
-        high++;
+bool board_arg(const char *name, uint32_t *value) {
+    char args[256];
+    if (simcall(SIMCALL_ARGV_SIZE, 0, 0, 0) > (int)sizeof(args)) {
+        return false;
     }
-    low = now;
-    return (uint64_t)high << 32 | now;
+    int argc = simcall(SIMCALL_ARGC, 0, 0, 0);
+    simcall(SIMCALL_ARGV, (int)args, 0, 0);
+    for (int i = 0; i < argc; i++) {
+        const char *arg = ((const char **)args)[i];
+        if (strncmp(arg, name, strlen(name)) == 0) {
+            *value = 0;
+            for (arg += strlen(name); *arg >= '0' && *arg <= '9'; arg++) {
+                *value = *value * 10 + *arg - '0';
+            }
+            return true;
+        }
+    }
+    return false;
 }
 
-mp_uint_t mp_hal_ticks_us(void) {
-    return cycles() / (CPU_HZ / 1000000);
+// ---- Time
+
+static uint32_t now_ms;                     // since start-up
+static uint32_t now_at;                     // CCOUNT when it was set
+
+// Brings now_ms up to date; returns the cycles that have passed since.  CCOUNT wraps after 107 s,
+// and board_poll() looks often enough.  The core cannot divide: that is done as rarely as possible,
+// and never in 64 bits.
+static uint32_t cycles(void) {
+    uint32_t passed = mp_hal_ticks_cpu() - now_at;
+    if (passed >= CYCLES_PER_MS) {
+        uint32_t n = passed / CYCLES_PER_MS;
+        now_ms += n;
+        now_at += n * CYCLES_PER_MS;
+        passed -= n * CYCLES_PER_MS;
+    }
+    return passed;
 }
 
 mp_uint_t mp_hal_ticks_ms(void) {
-    return cycles() / CYCLES_PER_MS;
+    cycles();
+    return now_ms;
+}
+
+mp_uint_t mp_hal_ticks_us(void) {
+    uint32_t passed = cycles();
+    return now_ms * 1000 + passed / (CPU_HZ / 1000000);
 }
 
 uint64_t mp_hal_time_ns(void) {
-    return cycles() * (1000000000 / CPU_HZ);
+    uint32_t passed = cycles();
+    return (uint64_t)now_ms * 1000000 + passed * (1000000000 / CPU_HZ);
 }
 
 void mp_hal_delay_us(mp_uint_t us) {
-    uint64_t end = cycles() + (uint64_t)us * (CPU_HZ / 1000000);
-    while (cycles() < end) {
+    uint32_t start = mp_hal_ticks_us();
+    while (mp_hal_ticks_us() - start < us) {
         mp_event_handle_nowait();
     }
 }
 
-void mp_hal_delay_ms(mp_uint_t ms) {
-    uint64_t end = cycles() + (uint64_t)ms * CYCLES_PER_MS;
-    for (uint64_t now; (now = cycles()) < end;) {
-        mp_event_wait_ms((end - now) / CYCLES_PER_MS + 1);
+void mp_hal_delay_ms(mp_uint_t delay_ms) {
+    uint32_t start = mp_hal_ticks_ms();
+    for (uint32_t passed; (passed = mp_hal_ticks_ms() - start) < delay_ms;) {
+        mp_event_wait_ms(delay_ms - passed);
     }
     mp_event_handle_nowait();
 }
@@ -92,9 +121,8 @@ static uint32_t timer_ms(void) {
 // ---- Waiting
 
 void board_poll(void) {
-    cycles();
     // What does not fit stays in the UART; QEMU then stops reading, and nothing is lost.
-    while (ringbuf_free(&stdin_ringbuf) && (UART_LSR & UART_LSR_DR)) {
+    while ((UART_LSR & UART_LSR_DR) && ringbuf_free(&stdin_ringbuf)) {
         int c = UART_DATA & 0xff;
         if (c == mp_interrupt_char) {
             mp_sched_keyboard_interrupt();
@@ -103,11 +131,12 @@ void board_poll(void) {
         }
     }
     lan_poll();
-    // At most once a millisecond: cheaper than the division in timer_ms().
+    // At most once a millisecond.
     static uint32_t last;
     uint32_t now = mp_hal_ticks_cpu();
     if (now - last >= CYCLES_PER_MS) {
         last = now;
+        lan_timers();
         if (timer_ms() == 0) {
             timer_set = false;
             soft_timer_handler();
@@ -132,10 +161,21 @@ void board_wait(int timeout_ms) {
         "rsil   %0, 1\n"
         "wsr    %1, ccompare0\n"            // also clears a timer interrupt that is pending
         "esync\n"
-        "wsr    %2, intenable\n"
-        "rsync\n"
-        "waiti  0\n"
-        : "=&r" (ps) : "r" (wake), "r" (INT_UART | INT_ETH | INT_TIMER) : "memory");
+        : "=&r" (ps) : "r" (wake) : "memory");
+    // The host may have stopped QEMU for longer than the wait: CCOUNT has passed CCOMPARE0 and
+    // would next meet it in 107 s.
+    if ((int32_t)(wake - mp_hal_ticks_cpu()) > 0) {
+        __asm__ volatile (
+            "wsr    %0, intenable\n"
+            "rsync\n"
+            "waiti  0\n"
+            : : "r" (INT_UART | INT_ETH | INT_TIMER) : "memory");
+    } else {
+        __asm__ volatile (
+            "wsr    %0, ps\n"
+            "rsync\n"
+            : : "r" (ps) : "memory");
+    }
 }
 
 // ---- Serial line
@@ -175,27 +215,14 @@ mp_uint_t mp_hal_stdout_tx_strn(const char *text, size_t len) {
 
 // ---- Random numbers
 
-// The host's; or, for runs that repeat, a number N from -semihosting-config arg=lx106,arg=seed=N.
+// The host's; or, for runs that repeat, the argument `seed`.
 static uint32_t random_seed(void) {
-    char args[256];
-    if (simcall(SIMCALL_ARGV_SIZE, 0, 0, 0) <= (int)sizeof(args)) {
-        int argc = simcall(SIMCALL_ARGC, 0, 0, 0);
-        simcall(SIMCALL_ARGV, (int)args, 0, 0);
-        for (int i = 0; i < argc; i++) {
-            const char *arg = ((const char **)args)[i];
-            if (strncmp(arg, "seed=", 5) == 0) {
-                uint32_t seed = 0;
-                for (arg += 5; *arg >= '0' && *arg <= '9'; arg++) {
-                    seed = seed * 10 + *arg - '0';
-                }
-                return seed;
-            }
-        }
-    }
     uint32_t seed = 0;
-    int file = simcall(SIMCALL_OPEN, (int)"/dev/urandom", 0, 0);
-    simcall(SIMCALL_READ, file, (int)&seed, sizeof(seed));
-    simcall(SIMCALL_CLOSE, file, 0, 0);
+    if (!board_arg("seed=", &seed)) {
+        int file = simcall(SIMCALL_OPEN, (int)"/dev/urandom", 0, 0);
+        simcall(SIMCALL_READ, file, (int)&seed, sizeof(seed));
+        simcall(SIMCALL_CLOSE, file, 0, 0);
+    }
     return seed;
 }
 

@@ -10,13 +10,14 @@
 //                    sending: ready 0x8000, wrap 0x2000, pad 0x1000, CRC 0x800
 //                    receiving: empty 0x8000, interrupt 0x4000, wrap 0x2000
 // QEMU sends inside the write that sets "ready", so one descriptor is enough, and its address has
-// to be there first. Received lengths include the checksum's 4 bytes. Frames that find no empty
+// to be there first; a buffer may lie in any memory, at any address. Received lengths include the checksum's 4 bytes. Frames that find no empty
 // descriptor are lost, as on the chip.
 #include <string.h>
 #include "py/mphal.h"
 #include "py/runtime.h"
 #include "extmod/modnetwork.h"
 #include "lwip/dhcp.h"
+#include "lwip/dns.h"
 #include "lwip/etharp.h"
 #include "lwip/init.h"
 #include "lwip/timeouts.h"
@@ -48,20 +49,44 @@
 
 static struct netif lan;
 
+// Another one lets tests run a name server on the host, where 53 may be taken or only root's.
+uint16_t lan_dns_port = 53;
+
 // ---- Frames
 
+static unsigned lose_every, lose_next;
+
+void lan_lose(unsigned n) {
+    lose_every = lose_next = n;
+}
+
+static bool lost(void) {
+    if (lose_every == 0 || --lose_next != 0) {
+        return false;
+    }
+    lose_next = lose_every;
+    return true;
+}
+
 static err_t send(struct netif *netif, struct pbuf *p) {
-    uint32_t len = pbuf_copy_partial(p, (void *)BUF(0), FRAME_SIZE, 0);
-    DESC_BUF(0) = BUF(0);
-    DESC_FLAGS(0) = len << 16 | TX_READY;
+    if (lost()) {
+        return ERR_OK;
+    }
+    const void *frame = p->payload;         // in one piece it is sent from where it is
+    if (p->next) {
+        pbuf_copy_partial(p, (void *)BUF(0), FRAME_SIZE, 0);
+        frame = (const void *)BUF(0);
+    }
+    DESC_BUF(0) = (uintptr_t)frame + ETH_PAD_SIZE;
+    DESC_FLAGS(0) = (uint32_t)(p->tot_len - ETH_PAD_SIZE) << 16 | TX_READY;
     return ERR_OK;
 }
 
 static void receive(void) {
     static unsigned n = 1;
     for (uint32_t flags; !((flags = DESC_FLAGS(n)) & RX_EMPTY);) {
-        uint16_t len = (flags >> 16) - 4;
-        struct pbuf *p = pbuf_alloc(PBUF_RAW, len, PBUF_POOL);
+        uint16_t len = ETH_PAD_SIZE + (flags >> 16) - 4;
+        struct pbuf *p = lost() ? NULL : pbuf_alloc(PBUF_RAW, len, PBUF_POOL);
         if (p) {
             pbuf_take(p, (const void *)BUF(n), len);
         }
@@ -80,13 +105,10 @@ void lan_poll(void) {
         receive();
     }
     netif_poll_all();                       // what this board sends to itself
-    // At most once a millisecond: sys_now() divides 64 bits.
-    static uint32_t last;
-    uint32_t now = mp_hal_ticks_cpu();
-    if (now - last >= CPU_HZ / 1000) {
-        last = now;
-        sys_check_timeouts();
-    }
+}
+
+void lan_timers(void) {
+    sys_check_timeouts();
 }
 
 uint32_t lan_timer_ms(void) {
@@ -95,6 +117,58 @@ uint32_t lan_timer_ms(void) {
 
 u32_t sys_now(void) {
     return mp_hal_ticks_ms();
+}
+
+// ---- Names
+
+// modlwip's getaddrinfo() waits with room for the answer on its stack; Ctrl-C leaves that stack, and
+// lwIP, which cannot be told to forget a question, would write there later.  So the linker (--wrap)
+// puts these in between.
+static struct {
+    dns_found_callback found;           // NULL if nobody waits any more
+    void *arg;
+    bool asked;                         // lwIP will call answered()
+} questions[DNS_TABLE_SIZE];
+
+static void answered(const char *name, const ip_addr_t *address, void *arg) {
+    int i = (int)arg;
+    questions[i].asked = false;
+    if (questions[i].found) {
+        questions[i].found(name, address, questions[i].arg);
+    }
+}
+
+err_t __real_dns_gethostbyname_addrtype(const char *name, ip_addr_t *address,
+    dns_found_callback found, void *arg, u8_t type);
+
+err_t __wrap_dns_gethostbyname_addrtype(const char *name, ip_addr_t *address,
+    dns_found_callback found, void *arg, u8_t type) {
+    if (MP_STATE_MAIN_THREAD(mp_pending_exception) != MP_OBJ_NULL) {
+        return ERR_INPROGRESS;          // waiting raises it
+    }
+    for (int i = 0; i < DNS_TABLE_SIZE; i++) {
+        if (!questions[i].asked) {
+            err_t err = __real_dns_gethostbyname_addrtype(name, address, answered, (void *)i, type);
+            questions[i].found = found;
+            questions[i].arg = arg;
+            questions[i].asked = err == ERR_INPROGRESS;
+            return err;
+        }
+    }
+    return ERR_MEM;
+}
+
+void __real_mp_sched_keyboard_interrupt(void);
+
+void __wrap_mp_sched_keyboard_interrupt(void) {
+    for (int i = 0; i < DNS_TABLE_SIZE; i++) {
+        if (questions[i].asked && questions[i].found) {
+            // Not all who wait need be those who are interrupted.
+            questions[i].found(NULL, NULL, questions[i].arg);
+            questions[i].found = NULL;
+        }
+    }
+    __real_mp_sched_keyboard_interrupt();
 }
 
 // ---- Start
@@ -115,7 +189,7 @@ static err_t start(struct netif *netif) {
     MAC_ADDR1 = mac[0] << 8 | mac[1];
     TX_BD_NUM = 1;
     for (unsigned n = 1; n <= RX_COUNT; n++) {
-        DESC_BUF(n) = BUF(n);
+        DESC_BUF(n) = BUF(n) + ETH_PAD_SIZE;
         DESC_FLAGS(n) = RX_READY(n);
     }
     INT_MASK = INT_RECEIVED | INT_LOST;
@@ -127,6 +201,10 @@ static err_t start(struct netif *netif) {
 }
 
 void lan_init(void) {
+    uint32_t port;
+    if (board_arg("dns_port=", &port)) {
+        lan_dns_port = port;
+    }
     lwip_init();
     netif_add(&lan, NULL, NULL, NULL, NULL, start, ethernet_input);
     netif_set_default(&lan);

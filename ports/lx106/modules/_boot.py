@@ -1,14 +1,16 @@
 # Mounts the flash file system: 256 KiB of the board's RAM outside the ESP8266's map.  It outlives
 # resets, not QEMU.  A new one gets the files that tools/lx106.py has put behind it.
 import gc
+import os
 
 import uctypes
 import vfs
+from micropython import const
 
-_START = 0x60000000
-_BLOCK = 4096
-_BLOCKS = 64
-_FILES = 0x60100000
+_START = const(0x60000000)
+_BLOCK = const(4096)
+_BLOCKS = const(64)
+_FILES = const(0x60100000)
 
 gc.threshold((gc.mem_free() + gc.mem_alloc()) // 4)
 
@@ -42,7 +44,14 @@ def unpack():
         if not lengths[0]:
             return
         at += 8
-        with open(uctypes.bytes_at(at, lengths[0]).decode(), "wb") as file:
+        name = uctypes.bytes_at(at, lengths[0]).decode()
+        for i in range(len(name)):
+            if name[i] == "/":
+                try:
+                    os.mkdir(name[:i])
+                except OSError:
+                    pass  # it is there
+        with open(name, "wb") as file:
             file.write(uctypes.bytearray_at(at + lengths[0], lengths[1]))
         at += sum(lengths)
 
@@ -54,6 +63,7 @@ except OSError:
     vfs.VfsLfs2.mkfs(bdev)
     vfs.mount(bdev, "/")
     unpack()
-del unpack
+# The names that the chip's _boot.py leaves: gc, vfs, bdev.
+del const, os, uctypes, unpack, Flash
 
 gc.collect()

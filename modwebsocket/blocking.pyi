@@ -1,0 +1,36 @@
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from typing_extensions import Buffer, Self
+
+from .closed import ConnectionClosed as ConnectionClosed
+from .link import Link
+from .streams import _Source
+
+class WebSocket:
+    link: Link
+    opcode: int
+    offset: int
+    final: bool
+
+    def __init__(
+        self, url: str, timeout_ms: int = 10000, max_unread_len: int = 4096, **options: Any
+    ) -> None: ...
+    def recv(self, timeout_ms: int = -1) -> str | bytes: ...
+    def recv_into(self, buf: Buffer, timeout_ms: int = -1) -> int: ...
+    def send(self, data: str | Buffer, opcode: int = 1) -> None: ...
+    def send_stream(
+        self, source: _Source, opcode: int = 2, chunk_len: int = 512
+    ) -> None: ...
+    def ping(self, data: str | Buffer = b"") -> int: ...
+    def close(self, code: int = 1000, reason: str | Buffer = "") -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def __iter__(self) -> Iterator[str | bytes]: ...
+    def __next__(self) -> str | bytes: ...

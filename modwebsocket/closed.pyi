@@ -1,0 +1,8 @@
+from .link import Link
+
+class ConnectionClosed(OSError):
+    cause: str
+    code: int
+    reason: str
+
+    def __init__(self, link: Link, code: int, reason: str) -> None: ...

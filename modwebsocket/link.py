@@ -1,0 +1,545 @@
+"""One WebSocket of the callback style, from connect to its one ENDED event: DNS, TCP, deadlines.
+
+It moves the bytes of a `connection.Connection` when `pump` says that there is something to do.
+"""
+
+import binascii
+import os
+import socket
+from errno import EINPROGRESS, ENOTCONN
+from time import ticks_add, ticks_diff, ticks_ms
+
+from micropython import const
+
+from . import pump
+from .connection import Connection
+
+# See events.py.
+_OPENED = const(3)
+_DRAINED = const(4)
+_ENDED = const(5)
+_TEXT = const(1)
+_CLOSE = const(8)
+_PING = const(9)
+_PONG = const(10)
+_END = const(-3)
+_FLUSH = const(-4)
+_MORE = const(-5)
+_OPEN = const(1)  # Connection.state
+_CLOSED = const(3)
+_NOT_TAKEN = const(-2)
+_EBUSY = const(16)  # not in every port's errno, as
+_EPIPE = const(32)
+_TLS_EOF = const(0x7280)  # mbedTLS: TCP ended, and TLS had not
+
+# Link._resume.
+_GO_ON = const(1)  # with what was read
+_READ_ON = const(2)  # and read on
+
+_MAX_UNANSWERED_PINGS = const(2)
+_FOREVER_MS = const(1 << 28)  # about three days, and within what ticks_diff() can tell
+
+
+def _not_taken(data, opcode=_TEXT):
+    return _NOT_TAKEN
+
+
+class Link:
+    """One WebSocket of the callback style.
+
+    Read-only; final once ENDED was delivered:
+    stage: how far it is or got: "dns", "tcp", "tls", "http", "open" or "closing".
+    cause: why it ends or ended, else None: "closed" (by close(), whatever the peer then did),
+    "peer" (its close frame), "eof" (TCP ended without one), "dns", "deadline" (no connection
+    in time), "tls" (its handshake failed), "record" (TLS failed later), "http" (status not 101),
+    "handshake" (a wrong 101), "protocol", "text", "too big", "memory", "reassembly" (see
+    WebSocketError), "health" (pings unanswered), "os", "error" (of ours: it was printed), or what
+    abort() was told.
+    errno: of the OSError behind "os", "dns", "tls" and "record" (mbedTLS's are negative), else 0.
+    status: HTTP status, 0 if none came.
+    code, reason: of the peer's close frame, 1006 and "" if none came. text: what was wrong.
+    unsent_len: bytes, with their frames' headers, that send() took and the network did not.
+    """
+
+    _full = False  # True: nothing is to be read, see aio.py
+    _paused = False  # see flow.py
+
+    def __init__(self, url, handler, headers=(), defaults=(), protocols=(), name_port=False,
+                 connect_timeout_ms=10000, ping_interval_ms=30000, close_timeout_ms=5000,
+                 **options):
+        """Begin to connect; everything after the arguments' check happens later.
+
+        url: str, ws:// or wss://. handler: called as handler(event, data) for the events OPENED,
+        TEXT, BINARY, PONG (data: the payload), DRAINED and ENDED (data: None); see events.py.
+        headers, defaults: see handshake.request(). protocols: the sub-protocols that they offer.
+        name_port: True names the port in the Host header even if it is the scheme's own.
+        connect_timeout_ms: for DNS, TCP, TLS and the upgrade together. ping_interval_ms: silence
+        before a ping is sent, 0: never; the third silence in a row ends the link.
+        close_timeout_ms: the peer's time to answer a close frame.
+        options: rx_len, tx_len, max_message_len, max_queue_len, parts of Connection; for wss://,
+        which needs one of them, cadata, pin, context or verify=False, see secure.Tls.
+        With parts, TEXT and BINARY are delivered as bytes, each time some have come, and within
+        the handler part() tells (offset in the message, whether it is the last).
+        Raises URLError, ValueError, TypeError, MemoryError; for wss:// also OSError (a file) and
+        NotImplementedError (this build has no TLS, or one that cannot verify).
+        """
+        handshake, url_module = pump.load_handshake()
+        secure, name, port, path, userinfo = url_module.parse(url)
+        trust = {}
+        for key in ("cadata", "context", "pin", "verify"):
+            if key in options:
+                trust[key] = options.pop(key)
+        self._tls = None  # until its handshake is done
+        if secure:
+            try:
+                from . import secure as tls
+            except BaseException:
+                pump.forget_handshake()  # as load_handshake() does
+                raise
+            self._tls = tls.Tls(name, **trust)
+        host = "[%s]" % name if ":" in name else name
+        if name_port or port != (443 if secure else 80):
+            host += ":%d" % port
+        if userinfo:
+            headers = list(headers) + [("Authorization", handshake.basic_auth(userinfo))]
+        key = binascii.b2a_base64(os.urandom(16))[:-1]
+        request = handshake.request(host, path, key, headers, defaults)
+        conn = Connection(os.urandom(20), **options)
+        if secure:
+            self._tls.request = request
+            request = b""
+        conn.start(request, handshake.Response(key, protocols))
+        self._start(conn, handler, ping_interval_ms, close_timeout_ms)
+        if "parts" in options:
+            self.part = conn.codec.part
+        # What to ask DNS for, then its answers.
+        self._addresses = (name, port, 0, socket.SOCK_STREAM)
+        self._at = self._deadline_at = ticks_add(ticks_ms(), connect_timeout_ms)
+        pump._adopt(self)
+
+    def _start(self, conn, handler, ping_interval_ms, close_timeout_ms):
+        self._conn = conn
+        conn.codec.deliver(handler, None, 2)
+        self.send_now = conn.send_now
+        self._handler = handler
+        self._sock = None  # what is waited for
+        self._stream = None  # what is read and written: the same, or TLS above it
+        self._tasks = None  # inside asyncio: [reader, writer]
+        self._addresses = None
+        self._blocked = True  # waiting until the socket takes bytes
+        self._broken = 0  # errno of a write, told when nobody's code is on the stack
+        self._calling = False  # the handler is running
+        self._resume = 0  # _GO_ON or _READ_ON: events are left for the next turn
+        self._pings = 0  # sent since anything was heard
+        self._silent_at = 0  # ticks (ms): nothing was heard or pinged since
+        self._ping_interval_ms = ping_interval_ms
+        self._close_timeout_ms = close_timeout_ms
+        self._drained = False  # DRAINED is due once nothing waits
+        self.notify_drained = False  # True: deliver DRAINED
+        self.no_memory = None  # see send()
+        self.stage = "dns"
+        self.cause = None
+        self.errno = self.status = 0
+        self.code = 1006
+        self.reason = self.text = ""
+        self.unsent_len = 0
+
+    # ---- The user's side
+
+    def send(self, data, opcode=_TEXT):
+        """Send a message (or ping, pong): see Connection.send(), whose errors are raised.
+
+        With the attribute no_memory set, a failed allocation ends the link with that cause (str)
+        instead of raising MemoryError.
+        Returns True if all of it went to the network, False if some of it waits.
+        Where every instruction counts, see send_now().
+        """
+        result = self.send_now(data, opcode)
+        if result or self.notify_drained:
+            return self.sent(result, data, opcode)
+        return True
+
+    def sent(self, result, data, opcode):
+        """Do what send_now(data, opcode) has left to do; result: what it returned.
+
+        `send_now` is Connection's, and all of send() if the result is 0 and notify_drained False.
+        """
+        if result == _NOT_TAKEN:
+            return pump._alone(self, Link._send_later, data, opcode)
+        return pump._alone(self, Link._sent, result, None)
+
+    def _send_later(self, data, opcode):
+        if self.stage != "open" or self.cause:
+            raise OSError(ENOTCONN)
+        try:
+            self._conn.send(data, opcode)
+        except MemoryError:
+            if self.no_memory is None:
+                raise
+            self.abort(self.no_memory)
+        self._drained = self.notify_drained
+        return not self._blocked and self._flush()
+
+    def _sent(self, result, _):
+        self._drained = self.notify_drained
+        return self._flushed(result)
+
+    def on_message(self, function, owner=None, count=2):
+        """Have another function called for messages: see Codec.deliver()."""
+        if self._conn and not self.cause:
+            self._conn.codec.deliver(function, owner, count)
+
+    def close(self, code=1000, reason=""):
+        """Close; ENDED follows, with the cause "closed".  A second call does nothing.
+
+        What waits goes first, for as long as the network takes it. See Connection.close().
+        Before OPENED the attempt is given up.
+        """
+        pump._alone(self, Link._close, code, reason)
+
+    def _close(self, code, reason):
+        if self._conn is None or self.cause:
+            return
+        self._conn.close(code, reason)
+        self.cause = "closed"
+        if self.stage == "open":
+            self._linger()
+        else:
+            pump._arm(self, 0)
+
+    def abort(self, cause):
+        """End without a closing handshake; ENDED follows, with this cause (str)."""
+        if self._conn and not self.cause:
+            self.cause = cause
+            pump._arm(self, 0)
+
+    # ---- The driver's side
+
+    def _linger(self):
+        # The closing handshake has begun: from here on its time is bounded.
+        if self._paused:
+            from . import flow
+
+            flow.resume(self)
+        if self.stage != "closing":
+            self.stage = "closing"
+            self._extend()
+        self._flush()
+        # What went at once is no reason to extend it.
+        self.unsent_len = self._conn.unsent_len()
+
+    def _extend(self):
+        self.unsent_len = self._conn.unsent_len()
+        self._deadline_at = ticks_add(ticks_ms(), self._close_timeout_ms)
+        pump._arm(self, self._close_timeout_ms)
+
+    def _left_ms(self):
+        return max(0, ticks_diff(self._deadline_at, ticks_ms()))
+
+    def _tick(self):
+        if self._conn is not None:
+            self._see_to_timer()
+        if self._conn is None:
+            # Always from here, few frames deep: the handler may well connect again, which takes
+            # much of a small stack.
+            pump._leave(self)
+            self._calling = True
+            self._handler(_ENDED, None)
+            self._calling = False
+            if not pump._links:
+                pump.forget_handshake()
+
+    def _see_to_timer(self):
+        if self._resume:
+            event = self._conn.receive(self._stream if self._resume == _READ_ON else None)
+            self._resume = 0  # not before: it may be busy, and then has to be asked again
+            self._see_to(event)
+            if not self._conn:
+                return
+        stage = self.stage
+        if self._broken:
+            # What the peer sent before it went may still be here to read: a close frame.
+            while stage != "tcp":
+                self._receive()
+                if not self._conn or not self._heard():
+                    break
+            if self._conn:
+                self._lost(self._broken)
+        elif stage == "closing":
+            if self._conn.state == _CLOSED and not self._blocked:
+                self._end(None)
+            elif self._left_ms():
+                pump._arm(self, self._left_ms())
+            elif self._conn.unsent_len() < self.unsent_len:
+                self._extend()
+            else:
+                self._end(None)
+        elif self.cause:
+            self._end(None)
+        elif stage == "open":
+            self._keep_alive()
+        elif not self._left_ms():
+            self._end("deadline")
+        elif stage != "dns":
+            pump._arm(self, self._left_ms())
+        else:
+            try:
+                self._addresses = socket.getaddrinfo(*self._addresses)
+            except OSError as e:
+                self.errno = e.errno
+                self._addresses = None
+            if not self._addresses:
+                return self._end("dns")
+            self._dial()
+
+    def _keep_alive(self):
+        self._tell_drained()
+        if self.stage != "open" or (self._drained and not self._blocked):
+            return  # and a send() in the handler has set the timer
+        interval_ms = self._ping_interval_ms
+        if not interval_ms or self._paused:
+            return pump._arm(self, _FOREVER_MS)
+        if not self._heard() and ticks_diff(ticks_ms(), self._silent_at) >= interval_ms:
+            # The script may have been busy for long: what came meanwhile counts.
+            self._receive()
+            if self.stage != "open" or not self._conn:
+                return
+            if not self._heard():
+                if self._pings == _MAX_UNANSWERED_PINGS:
+                    return self._end("health")
+                self._ping()
+        if not self._broken:
+            left = interval_ms - ticks_diff(ticks_ms(), self._silent_at)
+            # When the next message comes is not noted: a look now and then must do.
+            pump._arm(self, left if self._pings else min(left, (interval_ms >> 2) + 1))
+
+    def _tell_opened(self):
+        try:
+            # The handler may connect, and an ESP8266's stack is too short to import it up there.
+            self._call(_OPENED, None)
+        finally:
+            pump.forget_handshake()
+
+    def _tell_drained(self):
+        if self._drained and not self._blocked:
+            self._drained = False
+            self._call(_DRAINED, None)
+
+    def _heard(self):
+        if self._conn.codec.heard():
+            self._pings = 0
+            self._silent_at = ticks_ms()
+            return True
+        return False
+
+    def _ping(self):
+        self._pings += 1
+        self._silent_at = ticks_ms()
+        # Not behind what waits: there it would say nothing.
+        result = self.send_now(b"", _PING)
+        if result != _NOT_TAKEN:
+            self._flushed(result)
+
+    def _dial(self):
+        address = self._addresses.pop(0)
+        self.stage = "tcp"
+        pump._arm(self, self._left_ms())
+        self._blocked = True
+        self._sock = self._stream = sock = socket.socket(address[0], address[1])
+        sock.setblocking(False)
+        try:
+            sock.setsockopt(6, getattr(socket, "TCP_NODELAY", 1), 1)
+        except OSError:
+            pass
+        try:
+            sock.connect(address[-1])
+        except OSError as e:
+            if e.errno != EINPROGRESS:
+                raise
+        pump._watch(self)
+
+    def _unblock(self):
+        # The socket, for which the link was waiting, can be written (or is connected).
+        if self._tls is None:
+            self._flush()
+            if self.stage == "tcp":
+                if self._broken:
+                    return
+                self.stage = "http"
+        if not self._broken:
+            self._receive()
+
+    def _flush(self):
+        # Returns True if nothing waits any more.
+        return not self._broken and self._flushed(self._conn.flush(self._stream))
+
+    def _flushed(self, result):
+        # What flush() returned: the same as _flush().
+        conn = self._conn
+        if result > 0:
+            self._broken = result
+            self._blocked = True
+            pump._arm(self, 0)
+            return False
+        if not result:
+            if conn.state == _OPEN and not conn.streaming:
+                conn.codec.attach(self._stream)
+            if conn.state == _CLOSED or (self._drained and self.stage == "open"):
+                pump._arm(self, 0)
+        if self._blocked is not (result < 0):
+            self._blocked = not self._blocked
+            pump._watch(self)
+        return not result
+
+    def _receive(self):
+        # Reads what is there, and sees to all of it.
+        if self._conn.response and not self._shake_hands():
+            return
+        event = self._conn.receive(self._stream)
+        if event:
+            self._see_to(event)
+
+    def _see_to(self, event):
+        conn = self._conn
+        while event:
+            if event == _MORE:
+                # In the next turn: reading on and on would starve the others.
+                self._resume = _READ_ON
+                return pump._arm(self, 0)
+            self._on_event(conn, conn.see_to(event))
+            if self._conn is not conn:
+                return
+            event = conn.receive(None)
+
+    def _shake_hands(self):
+        # Returns True once the connection is open.
+        conn = self._conn
+        if self._tls is not None and not self._tls.shake(self):
+            return False
+        while conn.response:
+            n = conn.fill(self._stream)
+            if not n:
+                if n == 0:
+                    self._hung_up()
+                return False
+            self._on_event(conn, conn.next_event())
+            if self._conn is not conn:
+                return False
+        return True
+
+    def _call(self, event, data):
+        self._calling = True
+        self._handler(event, data)
+        self._calling = False
+
+    def _on_event(self, conn, event):
+        # Events that are not messages.
+        if event == _PING or event == _FLUSH:
+            self._flush()
+        elif event == _PONG:
+            self._heard()
+            self._call(event, conn.data())
+        elif event == _OPENED:
+            self.status = 101
+            self.stage = "open"
+            conn.response = self._addresses = None
+            self._silent_at = ticks_ms()
+            if not self._blocked:
+                conn.codec.attach(self._stream)
+            pump._arm(self, self._ping_interval_ms or _FOREVER_MS)
+            self._tell_opened()
+            self._tell_drained()
+        elif event == _CLOSE:
+            self.cause = self.cause or "peer"
+            self._linger()
+        elif event == _END:
+            self._hung_up()
+        elif event < 0:
+            self._failed(conn)
+
+    def _failed(self, conn):
+        self.text = conn.error.args[-1]
+        if self.stage == "http":
+            return self._end("handshake" if conn.response.status == 101 else "http")
+        # The close frame goes out, and the peer gets time to read it: a socket closed with
+        # bytes unread would take it back.
+        self.cause = self.cause or self.text
+        self._linger()
+
+    def _hung_up(self):
+        # TCP has ended. If a write was told of a reset, that is why.
+        if self._broken in (0, _EPIPE):
+            self._end("eof")
+        else:
+            self._lost(self._broken)
+
+    def _lost(self, errno):
+        # The network failed.
+        while self.stage == "tcp" and self._addresses and not self.cause:
+            self._hang_up()
+            self._broken = 0
+            try:
+                return self._dial()
+            except OSError as e:
+                errno = e.errno
+        cause = "os"
+        if errno == _TLS_EOF:
+            cause = "eof"
+            errno = 0
+        elif errno > 255:
+            cause = "record"
+            errno = -errno
+        if not self.cause:
+            self.errno = errno
+        self._end(cause)
+
+    def _hang_up(self):
+        if self._sock:
+            pump._unwatch(self)
+            self._stream.close()  # TLS closes what is below it
+            self._sock = self._stream = None
+
+    def _end(self, cause):
+        # cause: unless there is one already.
+        conn = self._conn
+        self._hang_up()
+        self._conn = None
+        self.send_now = _not_taken
+        self.cause = self.cause or cause
+        if self.stage in ("open", "closing"):
+            self.unsent_len = conn.unsent_len()
+        if conn.response:
+            self.status = conn.response.status
+        self.code = conn.close_code
+        self.reason = conn.close_reason
+        pump._arm(self, 0)
+
+    def _left_handler(self):
+        # An exception has cut short what served this link.  True if it came out of the user's
+        # handler, and then the events behind the one that was handled are still to come.
+        conn = self._conn
+        if not self._calling and not (conn and conn.codec.calling()):
+            return False
+        self._calling = False
+        if conn:
+            self._resume = _GO_ON
+            pump._arm(self, 0)
+        return True
+
+    def _settle(self, error):
+        # What an exception does: one of the handler's nothing, any other ends the link.
+        conn = self._conn
+        if self._left_handler() or not conn:
+            pump._report(error)
+        elif isinstance(error, OSError):
+            # Busy: the script is in send(), where lwIP waits for the network. Later, then.
+            if error.errno != _EBUSY:
+                self._lost(error.errno)
+        elif not isinstance(error, MemoryError):
+            pump._report(error)
+            self._end("error")
+        elif self.stage == "open" and not conn.error:
+            conn.fail(1009, "memory")
+            self._failed(conn)
+        else:
+            self._end("memory")
