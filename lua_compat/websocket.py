@@ -16,8 +16,9 @@ from errno import ENOTCONN
 
 from micropython import const
 
+from _wscore import call
 from modwebsocket import Link, URLError, __version__
-from modwebsocket.handshake import check_header
+from modwebsocket.pump import load_handshake
 
 try:
     # The built-in class that WebREPL imports from the module of this name.
@@ -27,6 +28,7 @@ except ImportError:
 
 _TEXT = const(1)
 _CLOSE = const(8)
+_NOT_TAKEN = const(-2)  # by Link.send_now()
 _OPENED = const(3)
 _DRAINED = const(4)
 _ENDED = const(5)
@@ -51,6 +53,8 @@ _CODES = (
     "text", -15,
     "send memory", -16,
     "http", -17,
+    "tls", -128,
+    "record", -161,
     "deadline", -18,
     "health", -19,
 )  # fmt: skip
@@ -98,7 +102,7 @@ def _refused_call(error):
     # True if a TypeError was raised by a call itself: the traceback ends in _Handler.
     text = io.StringIO()
     sys.print_exception(error, text)
-    return text.getvalue().count("\n  File ") == 2
+    return text.getvalue().count("\n  File ") == 1
 
 
 def _ignore(opcode, data):
@@ -107,44 +111,37 @@ def _ignore(opcode, data):
 
 class _Handler:
     # A user's function, called with as many of the event's arguments as it takes: a Lua
-    # function may declare fewer.  No *args and no try: each would allocate for every message.
+    # function may declare fewer.
 
     def __init__(self, ws, function):
-        self._ws = ws
-        self._function = function
-        self._count = -1  # of arguments; -1: not known yet
-        self.on_message = self._message  # bound here, so that connect() need not
-
-    def _message(self, opcode, data):
-        if self._count == 3:
-            self._function(self._ws, data, opcode)
-        else:
-            self.call(3, data, opcode)
+        self.ws = ws
+        self.function = function
+        self.count = -1  # of arguments; -1: not known yet
 
     def call(self, count, data=None, opcode=None):
         # count: of arguments that the event delivers.
-        if self._count == 3:
-            self._function(self._ws, data, opcode)
-        elif self._count == 2:
-            self._function(self._ws, data)
-        elif self._count == 1:
-            self._function(self._ws)
-        elif not self._count:
-            self._function()
-        else:
+        if self.count < 0:
             self._learn(count, data, opcode)
+        else:
+            call(self.function, self.count, self.ws, data, opcode)
 
     def _learn(self, count, data, opcode):
         while True:
             try:
-                self._count = count
-                return self.call(count, data, opcode)
+                self.count = count
+                return call(self.function, count, self.ws, data, opcode)
             except TypeError as e:
-                self._count = -1
+                self.count = -1
                 if not count or not _refused_call(e):
-                    self._count = count
+                    self.count = count
                     raise
                 count -= 1
+
+
+def _first_message(handler, data, opcode):
+    # The next one goes straight to the handler's function.
+    handler.call(3, data, opcode)
+    handler.ws._tell(handler.ws._link)
 
 
 class Client:
@@ -155,7 +152,7 @@ class Client:
     http_status: of the server's answer to the upgrade request, 0 if there was none.
     errno: of the operating system's error, 0 if there was none.
     unsent_len: bytes that send() took and the network did not, 0 if all went.
-    stage: how far it came: "url", "dns", "tcp", "http", "open" or "closing".
+    stage: how far it came: "url", "dns", "tcp", "tls", "http", "open" or "closing".
     """
 
     def __init__(self):
@@ -201,12 +198,16 @@ class Client:
         silences in a row the connection closes with -19.
         close_timeout_ms: the server's time to answer close(), default 5000.
         rx_buffer_len, tx_buffer_len: bytes, default 1024 and 536.
+        cacert, pin: of wss://, whom to trust; default None and None: any server, as on NodeMCU.
+        cacert: CA certificates, PEM or DER, or a file's path. pin: the SHA-256 of the server's
+        own, 32 bytes or hex. See modwebsocket.secure.Tls.
         Raises TypeError, ValueError.
         Differs: an unknown key or a wrong type is an error.
         Source: NodeMCU, websocket.client:config().
         """
         if not isinstance(params, dict):
             raise TypeError("dict expected")
+        check_header = load_handshake()[0].check_header
         headers = self._headers
         protocol = self._protocol
         options = dict(self._options)
@@ -223,6 +224,10 @@ class Client:
                 if value is not None:
                     check_header(key, value)
                 protocol = value
+            elif key in ("cacert", "pin"):
+                if value is not None and not isinstance(value, (str, bytes)):
+                    raise TypeError(key)
+                options["cadata" if key == "cacert" else key] = value
             else:
                 if key not in _NUMBERS:
                     raise ValueError("config key %r" % key)
@@ -238,10 +243,12 @@ class Client:
     def connect(self, url):
         """Connect; "connection" or "close" follows.
 
-        url: str, ws://host[:port][/path][?query]. For one that is malformed, "close" is called
+        url: str, ws[s]://host[:port][/path][?query]. For one that is malformed, "close" is called
         with -1 to -4 before this returns.
         Raises OSError(EISCONN) from connect() to "close", TypeError if url is not a str,
-        ValueError if its path has a space or control character.
+        ValueError if its path has a space or control character. For wss:// also OSError and
+        ValueError if cacert cannot be read or understood, NotImplementedError if this build
+        cannot do what is asked for.
         Source: NodeMCU, websocket.client:connect().
         """
         if self._link:
@@ -262,6 +269,7 @@ class Client:
                 defaults=defaults,
                 protocols=[p.strip() for p in offered.split(",")],
                 name_port=True,
+                verify=bool(self._options.get("cadata") or self._options.get("pin")),
                 **self._options
             )
         except URLError as e:
@@ -269,7 +277,8 @@ class Client:
                 raise
             self.stage = "url"
             try:
-                self._emit_close(-1 - _URL_PARTS.index(e.args[0]))
+                if self._handlers["close"]:
+                    self._handlers["close"].call(2, -1 - _URL_PARTS.index(e.args[0]))
             except Exception as e:
                 sys.print_exception(e, sys.stderr)
             return
@@ -279,7 +288,12 @@ class Client:
     def _tell(self, link):
         # What the link should know of the handlers.
         handler = self._handlers["receive"]
-        link.on_message = _ignore if handler is None else handler.on_message
+        if handler is None:
+            link.on_message(_ignore)
+        elif handler.count < 0:
+            link.on_message(_first_message, handler, 3)
+        else:
+            link.on_message(handler.function, self, handler.count)
         link.notify_drained = self._handlers["sent"] is not None
 
     def send(self, message, opcode=_TEXT):
@@ -293,18 +307,21 @@ class Client:
         Source: NodeMCU, websocket.client:send().
         """
         link = self._link
+        result = _NOT_TAKEN if link is None else link.send_now(message, opcode)
+        if result or link.notify_drained:
+            self._sent(link, result, message, opcode)
+
+    def _sent(self, link, result, message, opcode):
         if link is None or link.stage != "open":
             raise OSError(ENOTCONN, "Websocket isn't connected.")
-        if opcode == _CLOSE:
-            self._send_close(bytes(memoryview(message)))
-        else:
-            link.send(message, opcode)
-
-    def _send_close(self, payload):
+        if opcode != _CLOSE:
+            link.sent(result, message, opcode)
+            return
+        payload = bytes(memoryview(message))
         if payload:
-            self._link.close(int.from_bytes(payload[:2], "big"), payload[2:])
+            link.close(int.from_bytes(payload[:2], "big"), payload[2:])
         else:
-            self._link.close()
+            link.close()
 
     def close(self):
         """Close the connection, or give up the attempt; "close" follows with status 0.
@@ -320,19 +337,15 @@ class Client:
             if handler:
                 handler.call(1)
         elif event == _ENDED:
-            self._ended(self._link)
-
-    def _ended(self, link):
-        self._link = None
-        self.close_code = link.code
-        self.close_reason = link.reason
-        self.http_status = link.status
-        self.errno = link.errno
-        self.unsent_len = link.unsent_len
-        self.stage = link.stage
-        self._emit_close(_close_code(link.cause, link.errno))
-
-    def _emit_close(self, code):
-        handler = self._handlers["close"]
-        if handler:
-            handler.call(2, code)
+            link = self._link
+            self._link = None
+            self.close_code = link.code
+            self.close_reason = link.reason
+            self.http_status = link.status
+            self.errno = link.errno
+            self.unsent_len = link.unsent_len
+            self.stage = link.stage
+            handler = self._handlers["close"]
+            if handler:
+                # It may well connect again: the frames down to here are few, the stack is small.
+                handler.call(2, _close_code(link.cause, link.errno))

@@ -23,6 +23,8 @@ class _Config(TypedDict, total=False):
     close_timeout_ms: int
     rx_buffer_len: int
     tx_buffer_len: int
+    cacert: str | bytes | None
+    pin: str | bytes | None
 
 def createClient() -> Client: ...
 
