@@ -28,16 +28,17 @@ endif
 help:  ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
 
-.PHONY: demo test unix unix32 stock failalloc natmod lx106 run-lx106 size bench lint clean
+.PHONY: demo test unix unix32 stock failalloc natmod lx106 run-lx106 size bench figures herd lint clean
 demo: build/unix/micropython build/venv/.made-demo  ## run a NodeMCU script against a real server
 	@$(PYTHON) tools/demo.py
 
-test: unix unix32 stock failalloc natmod lx106 build/venv/.made-test  ## run all tests; ARGS="-k url" for some
-	@$(PYTHON) -m pytest $(ARGS)
+TARGETS := unix unix32 stock failalloc natmod lx106
+test: $(or $(TARGET),$(TARGETS)) build/qemu_plugin.so build/venv/.made-test  ## run all tests; TARGET=lx106 or ARGS="-k url" for some
+	@$(PYTHON) -m pytest $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 unix: build/unix/micropython  ## MicroPython for this machine with modwebsocket in it
 unix32: build/unix32/micropython  ## the same as a 32-bit program without TLS, to measure memory
-stock: build/stock/micropython  ## the same without modwebsocket, to load the native module
+stock: build/stock/micropython natmod  ## the same without modwebsocket, to load the native module
 failalloc: build/failalloc/micropython  ## the same as unix, with allocations that fail on demand
 natmod: build/natmod/x64/_wscore.mpy  ## the C core as a native module for this machine
 lx106: build/lx106/firmware.elf  ## firmware for an emulated ESP8266-class board
@@ -51,9 +52,25 @@ frozen = $(filter-out %/manifest.py,$(wildcard modwebsocket/*.py)) lua_compat/we
 size: $(MPY_CROSS) build/venv/.made-test | packages-bench  ## bytes of the C part and of frozen Python
 	@$(PYTHON) tools/size.py --micropython $(MPY) --mpy-cross $(MPY_CROSS) $(frozen)
 
-bench: unix lx106 build/venv/.made-bench | packages-bench  ## instruction counts and echo speed, with peers
-	@$(PYTHON) tools/bench/kernels.py && $(PYTHON) tools/bench/board.py && \
+# PEERS_DIR: a folder of other clients for the board, see tools/bench/board.py.
+bench_board := tools/bench/board.py $(if $(PEERS_DIR),--peers "$(abspath $(PEERS_DIR))")
+ifeq ($(TARGET),lx106)
+bench: lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench
+	@$(PYTHON) tools/bench/kernels.py --machine lx106 && $(PYTHON) $(bench_board) && \
+		$(PYTHON) tools/bench/memory.py
+else
+bench: unix lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench  ## instruction counts, speed, memory; TARGET=lx106 for the board alone
+	@$(PYTHON) tools/bench/kernels.py && $(PYTHON) $(bench_board) && \
+		$(PYTHON) tools/bench/memory.py && $(PYTHON) tools/bench/tls_memory.py && \
 		$(PYTHON) tools/bench/echo.py
+endif
+
+figures: lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench  ## measure the board, put the figures into README.md
+	@$(PYTHON) tools/bench/kernels.py --machine lx106 --write && \
+		$(PYTHON) tools/bench/board.py --write && $(PYTHON) tools/bench/memory.py --write
+
+herd:  ## simulate how many devices come back to their server; writes docs/reconnect.svg
+	@python3 tools/herd.py
 
 lint: build/venv/.made-test  ## check the Python style
 	@$(PYTHON) -m ruff check .
@@ -127,6 +144,10 @@ build/lx106/firmware.elf: $(wildcard modwebsocket/*.py modwebsocket/wscore/* lua
 	$(call mpy_make,-C ports/lx106 BUILD=$(CURDIR)/$(@D) MPY_DIR=$(MPY) \
 		USER_C_MODULES=$(CURDIR)/modwebsocket \
 		MICROPY_MPYCROSS=$(CURDIR)/$(MPY_CROSS) MPY_LIB_DIR=$(BUILD)/micropython-lib)
+
+# Counts and checks what QEMU executes.
+build/qemu_plugin.so: tools/qemu_plugin.c | packages-board
+	@mkdir -p $(@D) && cc -O2 -shared -fPIC -std=gnu99 -Wall -Wextra -Werror $< -o $@
 
 build/natmod/%/_wscore.mpy: $(wildcard modwebsocket/wscore/*) $(tree) build/venv/.made-test \
 		| packages-test

@@ -9,9 +9,11 @@ with its exit status. The host is 10.0.2.2 for the board.
 """
 
 import argparse
+import json
 import os
 import re
 import selectors
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("MODWEBSOCKET_BUILD", ROOT / "build"))
 FIRMWARE = BUILD / "lx106" / "firmware.elf"
+MPY_CROSS = BUILD / "mpy-cross" / "mpy-cross"
+PLUGIN = BUILD / "qemu_plugin.so"  # counts and checks, see tools/qemu_plugin.c
 HOST = "10.0.2.2"  # this machine, as the board sees it
 
 _FILES_AT = 0x60100000  # see ports/lx106/modules/_boot.py
@@ -63,20 +67,49 @@ def main_py(module, argv=()):
     return _MAIN.format(argv=[str(arg) for arg in argv], module=module).encode()
 
 
-def command(files=None, serial="stdio", net="", firmware=FIRMWARE, options=()):
+def command(files=None, serial="stdio", net="", firmware=FIRMWARE, control=None, options=()):
     """The command (list of str) that starts a board.
 
     files: path of what pack() returned. net: more of QEMU's options for its user network, from
-    the comma on. serial: where the REPL goes. options: more of QEMU's options.
+    the comma on. serial: where the REPL goes. control: path of a socket to make, for plug().
+    options: more of QEMU's options.
     """
     words = ["qemu-system-xtensa", "-M", "lx60-nommu", "-cpu", "lx106", "-m", "4", "-semihosting",
              "-display", "none", "-netdev", f"user,id=net{net}",
              "-net", "nic,model=open_eth,netdev=net", "-serial", serial, "-kernel", firmware]
     if serial != "mon:stdio":
         words += ["-monitor", "none"]
+    if control:
+        words += ["-qmp", f"unix:{control},server=on,wait=off"]
     if files:
         words += ["-device", f"loader,file={files},addr={_FILES_AT:#x},force-raw=on"]
     return [str(word) for word in (*words, *options)]
+
+
+def checked(report):
+    """Options that make QEMU report memory accesses that the chip does not have, see PLUGIN.
+
+    report: the file where it does.
+    """
+    return ["-plugin", f"{PLUGIN},check=on,out={report}"]
+
+
+def plug(control, plugged):
+    """Plug the network cable in, or pull it out.  control: see command()."""
+    commands = (
+        {"execute": "qmp_capabilities"},
+        {"execute": "set_link", "arguments": {"name": "net", "up": plugged}},
+    )
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10)
+        s.connect(str(control))
+        with s.makefile("rw") as stream:
+            assert "QMP" in stream.readline()
+            for one in commands:
+                stream.write(json.dumps(one) + "\n")
+                stream.flush()
+                while "return" not in (answer := json.loads(stream.readline())):
+                    assert "event" in answer, answer
 
 
 def explain(text, firmware=FIRMWARE):

@@ -15,7 +15,7 @@
 
 #else
 
-// In start_*.S; the plugin count.c knows the first two by name.
+// In start_*.S; tools/qemu_plugin.c knows the first two by name.
 void bench_begin(void);
 void bench_end(void);
 void put(const char *text);

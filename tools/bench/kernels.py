@@ -1,6 +1,6 @@
 """Count the instructions of the C core and of other people's techniques on three machines.
 
-    python3 tools/bench/kernels.py [--build DIR]
+    python3 tools/bench/kernels.py [--build DIR] [--machine NAME] [--write]
 
 x86-64 is counted by callgrind; lx106 (ESP8266) and rv32imc (ESP32-C3) by a plugin in QEMU.
 The same program runs on all three, built with the flags that MicroPython's ports use.
@@ -14,6 +14,10 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+import figures  # noqa: E402
+import lx106  # noqa: E402
+
 CORE = HERE.parent.parent / "modwebsocket/wscore/wscore.c"
 SOURCES = [HERE / "kernels.c", HERE / "peers.c", CORE]
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-std=gnu99"]
@@ -39,7 +43,12 @@ PACKAGES = {
     "qemu-system-riscv32": "qemu-system-misc",
 }
 
-MACHINES = ["x86-64", "lx106", "rv32imc"]
+# How each machine counts: a function of the folder for its files.
+MACHINES = {
+    "x86-64": lambda build: count_host(build),
+    "lx106": lambda build: count_qemu(build, "lx106", *LX106),
+    "rv32imc": lambda build: count_qemu(build, "rv32", *RV32),
+}
 
 # measure: goals by machine, instructions per byte (1 KiB) or per call.
 GOALS = {
@@ -97,13 +106,11 @@ def count_host(build):
 
 def count_qemu(build, name, compiler, flags, emulator):
     """Return the program's output and one count per run, on an emulated machine."""
-    plugin, program, counts = (build / part for part in
-                               ("count.so", "kernels-%s.elf" % name, "counts-%s" % name))
-    run(["cc", "-O2", "-shared", "-fPIC", *WARNINGS, HERE / "count.c", "-o", plugin])
+    program, counts = build / ("kernels-%s.elf" % name), build / ("counts-%s" % name)
     run([compiler, *flags, *WARNINGS, HERE / ("start_%s.S" % name), *SOURCES,
          "-T", HERE / ("%s.ld" % name), "-o", program])
     out = run([*emulator, "-display", "none", "-monitor", "none",
-               "-plugin", "%s,out=%s" % (plugin, counts), "-kernel", program])
+               "-plugin", "%s,out=%s" % (lx106.PLUGIN, counts), "-kernel", program])
     return out, [int(line) for line in counts.read_text().split()]
 
 
@@ -113,15 +120,15 @@ def worst(out, counts):
     if len(lines) != len(counts):
         raise Failure("%d runs but %d counts" % (len(lines), len(counts)))
     overhead = {}
-    figures = {}
+    table = {}
     for line, count in zip(lines, counts, strict=True):
         kind, measure, who, divisor = line.split("\t")
         if measure == "empty":
             overhead[kind] = count
             continue
         figure = (count - overhead[kind]) / int(divisor, 16)
-        figures[measure, who] = max(figure, figures.get((measure, who), 0))
-    return figures
+        table[measure, who] = max(figure, table.get((measure, who), 0))
+    return table
 
 
 def number(figure):
@@ -133,35 +140,56 @@ def print_table(by_machine):
     """Print who needs how many instructions for what; return the number of goals missed."""
     missed = []
     print("executed instructions, per byte for 1 KiB and per call otherwise")
-    print("%-30s %-15s" % ("", "") + "".join("%10s" % name for name in MACHINES) + "  goal")
+    print("%-30s %-15s" % ("", "") + "".join("%10s" % name for name in by_machine) + "  goal")
     for measure, goals in GOALS.items():
         verdicts = []
         for name, goal in goals.items():
+            if name not in by_machine:
+                continue
             figure = by_machine[name][measure, "ours"]
             met = round(figure, 2) <= goal
             verdict = "met" if met else "not met (%s)" % number(figure)
             verdicts.append("%s <= %g: %s" % (name, goal, verdict))
             if not met:
                 missed.append(measure)
-        people = [who for of, who in by_machine["lx106"] if of == measure]
+        people = [who for of, who in next(iter(by_machine.values())) if of == measure]
         for who in people:
             row = "".join("%10s" % number(by_machine[name].get((measure, who)))
-                          for name in MACHINES)
+                          for name in by_machine)
             note = "  " + "; ".join(verdicts) if who == "ours" else ""
             print(("%-30s %-15s%s%s" % (measure, who, row, note)).rstrip())
     print("goals: %d missed%s" % (len(missed), ": " + ", ".join(missed) if missed else ""))
+
+
+def write(of):
+    """Put lx106's figures into README.md."""
+    def ours(measure):
+        return number(of[measure, "ours"]).removesuffix(".00")
+
+    figures.write({
+        "mask": ours("mask 1 KiB aligned"),
+        "mask worst": ours("mask 1 KiB worst phase"),
+        "UTF-8": ours("UTF-8 1 KiB ASCII"),
+        "UTF-8 any": ours("UTF-8 1 KiB any text"),
+        "header": ours("header 2 B") + ", " + ours("header 4 B"),
+        "C part": ours("C part of an echo, 16 B") + ", " + ours("C part of an echo, 1 KiB"),
+    })
 
 
 def main():
     """Build, count, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=Path("build/bench"), help="output folder")
-    build = parser.parse_args().build.resolve()
+    parser.add_argument("--machine", choices=MACHINES, nargs="*", default=[*MACHINES])
+    parser.add_argument("--write", action="store_true", help="lx106's into README.md")
+    options = parser.parse_args()
+    build = options.build.resolve()
     build.mkdir(parents=True, exist_ok=True)
     try:
-        runs = [count_host(build), count_qemu(build, "lx106", *LX106),
-                count_qemu(build, "rv32", *RV32)]
-        print_table({name: worst(*result) for name, result in zip(MACHINES, runs, strict=True)})
+        by_machine = {name: worst(*MACHINES[name](build)) for name in options.machine}
+        print_table(by_machine)
+        if options.write:
+            write(by_machine["lx106"])
     except Failure as error:
         print("kernels: %s" % error, file=sys.stderr)
         return 1

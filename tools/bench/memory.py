@@ -1,0 +1,274 @@
+"""Measure the heap of the emulated ESP8266-class board, with NodeMCU's API.
+
+    build/venv/bin/python tools/bench/memory.py [--write]
+
+Free bytes, after a collection: at the prompt, after `import websocket`, with one, two and three
+open connections, in the handler of a 1 KiB text that it has sent back, after all have closed.
+The largest text and binary message that arrives whole, also as a part of the largest free block.
+Then the free heap and its largest block before and after many reconnects and echoed messages.
+--write puts the figures into README.md, see tools/figures.py.
+"""
+
+import argparse
+import re
+import sys
+import threading
+from pathlib import Path
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import serve
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+import figures  # noqa: E402
+import lx106  # noqa: E402
+
+FREE_GOAL = 28 * 1024  # with a connection
+BLOCK_GOAL = 60  # per cent of the largest free block
+STEP = 32  # bytes, of the search for the largest message
+RECONNECTS, MESSAGES = 1000, 20000
+
+# For the board. It has to be small: what is defined here is not free.
+START = """
+import gc
+from time import sleep_ms
+def free():
+    gc.collect()
+    gc.collect()
+    return gc.mem_free()
+"""
+
+CLIENT = """
+import micropython
+got = ended = 0
+state = None
+def opened(ws):
+    global state
+    state = "open"
+def closed(ws, status):
+    global ended, state
+    ended += 1
+    state = "closed"
+def until(wanted):
+    for _ in range(5000):
+        if state == wanted:
+            return
+        sleep_ms(1)
+    raise OSError(state)
+def client():
+    ws = websocket.createClient()
+    ws.on("connection", opened)
+    ws.on("close", closed)
+    return ws
+def end(ws):
+    ws.close()
+    until("closed")
+"""
+
+PEAK = """
+def echo(ws, message):
+    global got
+    ws.send(message)
+    got = free()
+ws = client()
+ws.on("receive", echo)
+ws.connect({url!r})
+until("open")
+while not got:
+    sleep_ms(1)
+end(ws)
+print(got)
+"""
+
+# Prints the length of what came, 0 if the connection ended without, and the blocks before.
+LARGEST = """
+def receive(ws, message):
+    global got
+    got = len(message)
+def ask(length):
+    global got
+    got = 0
+    last = ended
+    ws.connect({url!r} + str(length))
+    until("open")
+    gc.collect()
+    gc.collect()
+    if not length:
+        micropython.mem_info()
+    while not got and ended == last:
+        sleep_ms(1)
+    if ended == last:
+        end(ws)
+    print(got)
+ws = client()
+ws.on("receive", receive)
+"""
+
+# One message more than are counted shows that the last one went out.
+ENDURE = """
+def echo(ws, message):
+    global got
+    got += 1
+    ws.send(message)
+def messages(count):
+    global got
+    got = 0
+    ws.on("receive", echo)
+    ws.connect({url!r})
+    while got < count:
+        sleep_ms(10)
+    end(ws)
+def reconnects(count):
+    ws.on("receive", None)
+    for _ in range(count):
+        ws.connect({url!r} + "0")
+        until("open")
+        end(ws)
+ws = client()
+"""
+
+
+class Server:
+    """Answers the URL's path: /N with one binary, /text/N with one text of N bytes (none if 0);
+    / with texts of `size` bytes, each when the last one has come back; /ping with many pings.
+    """
+
+    def __init__(self, size):
+        self._size = size
+        self._server = serve(self._talk, "127.0.0.1", 0, compression=None, max_size=None)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"ws://{lx106.HOST}:{self._server.socket.getsockname()[1]}/"
+
+    def close(self):
+        """Let nobody in any more."""
+        self._server.shutdown()
+
+    def _talk(self, connection):
+        *kind, length = connection.request.path[1:].split("/")
+        try:
+            if length == "ping":
+                while True:
+                    connection.ping().wait(1)
+            elif length == "":
+                while True:
+                    connection.send("m" * self._size)
+                    connection.recv()
+            elif int(length):
+                connection.send("m" * int(length) if kind else b"m" * int(length))
+            for _ in connection:
+                pass
+        except ConnectionClosed:
+            pass
+
+
+def numbers(text):
+    """The numbers, each a line of its own, that the board printed."""
+    return [int(line) for line in text.split("\n") if line.isdigit()]
+
+
+def largest_block(text):
+    """Bytes of the largest free block, from micropython.mem_info()."""
+    return 16 * int(re.search(r"max free sz: (\d+)", text)[1])
+
+
+def heap():
+    """Return free bytes by situation, as the module's docstring names them."""
+    server = Server(1024)
+    with lx106.Board() as board:
+        board.until(b">>> ")
+        board.exec(START)
+
+        def free(source=""):
+            return numbers(board.exec(source + "\nprint(free())"))[-1]
+
+        found = {"prompt": free(), "import": free("import websocket")}
+        for i in range(3):
+            found[f"{i + 1} open"] = free(
+                f"ws{i} = websocket.createClient()\n"
+                f"ws{i}.on('receive', lambda ws, message: None)\n"
+                f"ws{i}.connect({server.url + '0'!r})\n"
+                "sleep_ms(300)")
+        found["all closed"] = free(
+            "for ws in (ws0, ws1, ws2): ws.close()\nsleep_ms(300)\ndel ws, ws0, ws1, ws2")
+        board.exec(CLIENT)
+        defined = free("ws = client()")
+        peak = numbers(board.exec(PEAK.format(url=server.url)))[-1]
+        # As if the script were as small as the one above.
+        found["1 KiB echo"] = peak + found["all closed"] - defined
+    server.close()
+    return found
+
+
+def largest():
+    """Return {"text" or "binary": (bytes of the largest message, of the largest free block)}."""
+    server = Server(0)
+    found = {}
+    for kind, path in (("text", "text/"), ("binary", "")):
+        with lx106.Board() as board:
+            board.until(b">>> ")
+            board.exec(START + "import websocket\n" + CLIENT
+                       + LARGEST.format(url=server.url + path))
+            out = board.exec("ask_block = ended\nws.connect(%r)\nuntil('open')\ngc.collect()\n"
+                             "gc.collect()\nmicropython.mem_info()\nend(ws)" % (server.url + "0"))
+            block = largest_block(out)
+            low, high = 1024, block
+            while high - low > STEP:
+                middle = (low + high) // 2
+                if numbers(board.exec(f"ask({middle})"))[-1] == middle:
+                    low = middle
+                else:
+                    high = middle
+            found[kind] = (low, block)
+    server.close()
+    return found
+
+
+def endure(reconnects, messages):
+    """Return [(free bytes, largest free block)] after each tenth of reconnects and messages."""
+    server = Server(16)
+    found = []
+    with lx106.Board() as board:
+        board.until(b">>> ")
+        board.exec(START + "import websocket\n" + CLIENT + ENDURE.format(url=server.url))
+
+        turn = f"reconnects({reconnects // 10})\nmessages({messages // 10})\n"
+        for _ in range(10):
+            out = board.exec(turn + "print(free())\nmicropython.mem_info()", 600)
+            found.append((numbers(out)[-1], largest_block(out)))
+    server.close()
+    return found
+
+
+def main():
+    """Print all figures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--write", action="store_true", help="into README.md")
+    options = parser.parse_args()
+
+    print("emulated board, bytes of its heap that are free, after a collection")
+    free = heap()
+    for situation, n in free.items():
+        print(f"{situation:12} {n:7,}")
+    print(f"goal 1 open: {figures.verdict(-free['1 open'], -FREE_GOAL)} (at least {FREE_GOAL:,})")
+    parts = {}
+    for kind, (length, block) in largest().items():
+        parts[kind] = 100 * length // block
+        print(f"largest {kind} message: {length:,} of the largest free block's {block:,}, "
+              f"{parts[kind]} %; goal {figures.verdict(-parts[kind], -BLOCK_GOAL)} "
+              f"(at least {BLOCK_GOAL} %)")
+    print(f"free, largest block after tenths of {RECONNECTS} reconnects and {MESSAGES} echoes:",
+          *endure(RECONNECTS, MESSAGES))
+    if options.write:
+        figures.write({
+            "heap": ", ".join(f"{free[k]:,}".replace(",", " ")
+                              for k in ("prompt", "import", "1 open")),
+            "heap goal": "" if free["1 open"] >= FREE_GOAL else ": **not met**",
+            "connections": ", ".join(
+                str(free[f"{i} open"] - free[f"{i + 1} open"]) for i in (1, 2)),
+            "heap peak": f"{free['1 KiB echo']:,}".replace(",", " "),
+            "largest": ", ".join(f"{part} %" for part in parts.values()),
+        })
+
+
+if __name__ == "__main__":
+    main()

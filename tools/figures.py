@@ -1,0 +1,32 @@
+"""Figures that commands write into README.md.
+
+There each stands between comments that name it, `<!--NAME-->12 345<!--/-->`, wherever the
+hand-written text wants it.
+"""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def verdict(figure, most):
+    """Whether a goal is met, as text."""
+    return "met" if figure <= most else "not met"
+
+
+def rounded(figure):
+    """An instruction count as text, to what repeats from run to run."""
+    digits = 100 if figure < 100_000 else 1000
+    return f"{round(figure / digits) * digits:,}".replace(",", " ")
+
+
+def write(figures):
+    """Replace figures, {name: text}, in README.md. Raises ValueError if one has no place there."""
+    text = README.read_text()
+    for name, figure in figures.items():
+        place = rf"(<!--{re.escape(name)}-->).*?(<!--/-->)"
+        text, count = re.subn(place, lambda found, new=figure: found[1] + new + found[2], text)
+        if not count:
+            raise ValueError(f"README.md has no <!--{name}-->")
+    README.write_text(text)
