@@ -19,10 +19,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("MODWEBSOCKET_BUILD", ROOT / "build"))
 
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tools" / "bench")]
 import lx106  # noqa: E402
-
-MPY_CROSS = BUILD / "mpy-cross" / "mpy-cross"
 
 # What the stock interpreter finds by itself if MICROPYPATH does not say otherwise.
 FROZEN = ".frozen"
@@ -72,7 +70,12 @@ class Process:
 
 
 class Target:
-    """An interpreter, with modwebsocket in it or beside it."""
+    """An interpreter, with modwebsocket in it or beside it.
+
+    host: the address of this machine for its scripts.
+    """
+
+    host = "127.0.0.1"
 
     def __init__(self, name, folder, program, needs=(), path=None):
         self.name = name
@@ -101,6 +104,13 @@ class Target:
         command = [str(w) for w in (self._program, *options, script, *args)]
         return Process(command, self._folder, environment)
 
+    def forward(self, port):
+        """Have what comes to a port of 127.0.0.1 get to the same port of the next script."""
+
+    def fits(self, size, on_board):
+        """size; or on_board, where the board's memory is too little for it."""
+        return size
+
     def run(self, script, *args, timeout_s=10, heap=None):
         """Runs a script to its end and returns the Result; see start()."""
         return self.start(script, *args, heap=heap).result(timeout_s)
@@ -111,9 +121,18 @@ TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:  .*\n)+.*\n")
 
 
 class BoardProcess(Process):
-    """A script that runs on the emulated board, whose one serial line takes everything."""
+    """A script that runs on the emulated board, whose one serial line takes everything.
+
+    A memory access that the chip does not have fails the test.
+    """
 
     _stdin = subprocess.PIPE
+
+    def __init__(self, files, folder, control, options, net):
+        self._accesses = folder / "accesses"
+        options = [*options, *lx106.checked(self._accesses)]
+        command = lx106.command(files, control=control, options=options, net=net)
+        super().__init__(command, folder, None)
 
     def interrupt(self):
         """Presses Ctrl-C."""
@@ -121,8 +140,14 @@ class BoardProcess(Process):
         self._process.stdin.flush()
 
     def result(self, timeout_s=10):
-        """As Process.result(); the errors are the tracebacks, or the report of a crash."""
-        result = super().result(timeout_s)
+        """As Process.result(); the errors are the tracebacks, or the report of a crash.
+
+        A board whose accesses are checked has half its speed, and twice the time.
+        """
+        result = super().result(2 * timeout_s)
+        accesses = self._accesses.read_text()
+        if accesses:
+            pytest.fail(f"{accesses}{result}", pytrace=False)
         text = "".join(line.rstrip("\r") + "\n" for line in result.lines)
         result.lines = TRACEBACK.sub("", text).split("\n")[:-1]
         result.errors += "".join(TRACEBACK.findall(text)) + lx106.explain(text)
@@ -134,14 +159,29 @@ class Board(Target):
 
     Scripts are compiled here, because the board has little memory. A script may import those
     beside it. An argument that is a Path is a file for the board.
+
+    options: QEMU's, list of str.
     """
+
+    host = lx106.HOST
 
     def __init__(self, name, folder):
         self.name = name
+        self.options = []
+        self._net = ""
         self._folder = folder
-        for file in (lx106.FIRMWARE, MPY_CROSS):
+        self._control = folder / "control"
+        for file in (lx106.FIRMWARE, lx106.MPY_CROSS, lx106.PLUGIN):
             if not file.exists():
-                pytest.fail(f"{file} is missing: run `make lx106`", pytrace=False)
+                pytest.fail(f"{file} is missing: run `make test`", pytrace=False)
+
+    def forward(self, port):
+        """As Target.forward()."""
+        self._net = f",hostfwd=tcp:127.0.0.1:{port}-:{port}"
+
+    def fits(self, size, on_board):
+        """As Target.fits()."""
+        return on_board
 
     def start(self, script, *args, heap=None):
         """As Target.start(); the heap is the board's own."""
@@ -157,11 +197,16 @@ class Board(Target):
             elif (script.parent / f"{arg}.py").exists():
                 self._add(files, script.parent / f"{arg}.py", args)
         names = [arg.name if isinstance(arg, Path) else str(arg) for arg in args]
-        argv = [script.name, *(n.replace("127.0.0.1", lx106.HOST) for n in names)]
+        argv = [script.name, *(n.replace("127.0.0.1", self.host) for n in names)]
         files["main.py"] = lx106.main_py(script.stem, argv)
         packed = self._folder / "files"
         packed.write_bytes(lx106.pack(files))
-        return BoardProcess(lx106.command(packed), self._folder, None)
+        return BoardProcess(packed, self._folder, self._control, self.options,
+                            self._net)
+
+    def plug(self, plugged):
+        """Plug the network cable in, or pull it out, of the board that runs."""
+        lx106.plug(self._control, plugged)
 
     def _add(self, files, script, args, main=False):
         # The script and what it imports from its folder.
@@ -177,11 +222,11 @@ class Board(Target):
         text = "\n".join(lines)
         if main:
             # The board's main.py imports it.
-            text = re.sub(r"\b__name__\b", "'__main__'", text)
+            text = re.sub(r"(?<!\.)\b__name__\b", "'__main__'", text)
         source = self._folder / "source.py"
         source.write_text(text)
         compiled = self._folder / f"{script.stem}.mpy"
-        subprocess.run([MPY_CROSS, "-s", script.name, "-o", compiled, source], check=True)
+        subprocess.run([lx106.MPY_CROSS, "-s", script.name, "-o", compiled, source], check=True)
         files[compiled.name] = compiled.read_bytes()
         for name in re.findall(r"^\s*(?:from|import) (\w+)", text, re.M):
             if (script.parent / f"{name}.py").exists():
@@ -199,13 +244,39 @@ def make_target(name, folder):
     return Target(name, folder, name)
 
 
+# Fixtures that are, or are for, one target only.
+OF_TARGET = {"unix": "unix", "failalloc": "failalloc", "start_board": "lx106"}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--target", help="run the tests of this target only")
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "not_on(target, why): skip the test on this target")
 
 
-@pytest.fixture(params=["unix", "stock"])
+def pytest_collection_modifyitems(config, items):
+    wanted = config.getoption("target")
+    if not wanted:
+        return
+    others = []
+    for item in items[:]:
+        targets = {OF_TARGET[name] for name in item.fixturenames if name in OF_TARGET}
+        if hasattr(item, "callspec"):
+            targets.add(item.callspec.params.get("target"))
+        if wanted not in targets:
+            items.remove(item)
+            others.append(item)
+    config.hook.pytest_deselected(items=others)
+
+
+@pytest.fixture(params=["unix", "stock", "lx106"])
 def target(request, tmp_path):
-    """unix: everything is in the interpreter. stock: nothing, it loads the native module."""
+    """unix: everything is in the interpreter. stock: nothing, it loads the native module.
+
+    lx106: the emulated board.
+    """
     for mark in request.node.iter_markers("not_on"):
         if request.param == mark.args[0]:
             pytest.skip(mark.args[1])
@@ -214,7 +285,7 @@ def target(request, tmp_path):
 
 @pytest.fixture
 def unix(tmp_path):
-    """The target unix alone, where the other one could not behave differently."""
+    """The target unix alone, where the others could not behave differently."""
     return make_target("unix", tmp_path)
 
 

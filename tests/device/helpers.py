@@ -3,6 +3,7 @@
 import io
 import os
 import socket
+import sys
 from errno import EADDRINUSE
 
 from modwebsocket.url import partition
@@ -18,6 +19,11 @@ BINARY = 2
 CLOSE = 8
 PING = 9
 PONG = 10
+
+
+def fits(usual, on_board):
+    """usual; or on_board, where the memory of an ESP8266-class board is too little for it."""
+    return on_board if sys.platform == "lx106" else usual
 
 
 def raises(error, function, *args):

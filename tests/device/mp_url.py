@@ -102,11 +102,11 @@ def test_parts_are_checked_in_nodemcus_order():
 
 
 def test_host_and_port_are_at_most_255_characters():
-    for tail in ("", "/", "/p", "?q", "#f", "/" + "p" * 1000):
+    for tail in ("", "/", "/p", "?q", "#f", "/" + "p" * 600):
         assert parse("ws://" + "h" * 255 + tail)[1] == "h" * 255
         assert parse("ws://" + "h" * 252 + ":81" + tail)[1:3] == ("h" * 252, 81)
         assert parse("ws://" + "u" * 300 + "@h" + tail)[1] == "h"
-        for authority in ("h" * 256, "h" * 253 + ":81", "h" * 5000, "[" + ":" * 255 + "]"):
+        for authority in ("h" * 256, "h" * 253 + ":81", "h" * 600, "[" + ":" * 255 + "]"):
             assert raises(URLError, parse, "ws://" + authority + tail).args[0] == "length"
 
 

@@ -175,7 +175,7 @@ def send_back(name, event, role):
     if opcode == _CLOSE and event[1] != 1005:
         payload = bytes((event[1] >> 8, event[1] & 255)) + payload
     peer = _wscore.Codec(1 - role, 139, _TX_LEN, _NO_LIMIT, _SEED)
-    check(peer.send(_FIN | opcode, payload) == -1, name, "send() refused an event")
+    check(peer.frame(_FIN | opcode, payload), name, "frame() refused an event")
     stream = io.BytesIO()
     check(peer.flush(stream) == 0, name, "flush() left something")
     check(peer.pending() == 0, name, "pending() after flush()")

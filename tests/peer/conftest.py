@@ -1,8 +1,12 @@
 """What the peer tests share: servers that end with their test, and scripts that tell events."""
 
 import textwrap
+from contextlib import ExitStack
 
+import lx106
 import pytest
+from peer.certificates import Certificates
+from peer.proxy import Proxy
 from peer.servers import KINDS, Loop
 
 # Stands before the scripts of the tests: `client()` makes a client that prints its events.
@@ -36,8 +40,8 @@ def serve(loop):
     """Returns serve(), which starts a Server and returns it; see servers.py."""
     servers = []
 
-    def serve(handler, kind="wire", host="127.0.0.1", port=0, refuse=None):
-        server = KINDS[kind](handler, refuse)
+    def serve(handler, kind="wire", host="127.0.0.1", port=0, **options):
+        server = KINDS[kind](handler, **options)
         loop.run(server.start(host, port))
         servers.append(server)
         return server
@@ -47,10 +51,37 @@ def serve(loop):
         loop.run(server.stop())
 
 
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """The Certificates for wss servers."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def through(loop):
+    """Returns through(server, **faults), which starts a Proxy before a server; see proxy.py."""
+    proxies = []
+
+    def through(server, **faults):
+        proxy = Proxy(server, **faults)
+        loop.run(proxy.start())
+        proxies.append(proxy)
+        return proxy
+
+    yield through
+    for proxy in proxies:
+        loop.run(proxy.stop())
+
+
 @pytest.fixture(params=["websockets", "aiohttp"])
 def kind(request):
     """The servers that others wrote."""
     return request.param
+
+
+def too_big(*values):
+    """A case of pytest.mark.parametrize() that the board has too little memory for."""
+    return pytest.param(*values, marks=pytest.mark.not_on("lx106", "more than its memory"))
 
 
 def prepare(script):
@@ -67,6 +98,32 @@ def check(result, connects=1, errors=False):
     assert len(closed) == connects, f"{len(closed)} close events: {result}"
     assert bool(result.errors) == errors, result
     assert result.status == 0, result
+
+
+@pytest.fixture
+def accesses(tmp_path):
+    """Where QEMU reports memory accesses that the chip does not have."""
+    return tmp_path / "accesses"
+
+
+@pytest.fixture
+def start_board(accesses):
+    """start_board(**options) starts a lx106.Board and returns it."""
+    with ExitStack() as boards:
+
+        def start(options=(), **others):
+            options = [*lx106.checked(accesses), *options]
+            return boards.enter_context(lx106.Board(options=options, **others))
+
+        yield start
+
+
+@pytest.fixture
+def board(start_board):
+    """A board at its prompt."""
+    board = start_board()
+    board.until(b">>> ")
+    return board
 
 
 @pytest.fixture
@@ -87,11 +144,12 @@ def talk(serve, target):
 
     The script has the server's URL in `url`. Its result is checked, see check(). kind: of the
     server. connects, errors: see check(). heap, timeout_s: see Target.start(), Target.run().
-    The server is talk.server, the Result talk.result.
+    The server is talk.server, its address for the script talk.host, the Result talk.result.
     """
 
     def talk(handler, script, *args, kind="wire", connects=1, errors=False, **options):
         talk.server = serve(handler, kind)
+        talk.host = f"{target.host}:{talk.server.port}"
         talk.result = target.run(prepare(script), talk.server.url, *args, **options)
         # The handler first: what it saw says more about what went wrong.
         for i in range(talk.server.count):

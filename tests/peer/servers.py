@@ -12,9 +12,11 @@ import logging
 import socket
 import struct
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import suppress
 
+import lx106
 import websockets.asyncio.server
 import websockets.exceptions
 from aiohttp import WSMsgType, web
@@ -53,10 +55,15 @@ class Server:
     port, url: where. count: connections that came.
     """
 
-    def __init__(self, handler, refuse=None):
-        """handler: see above. refuse: HTTP status instead of an upgrade (of real servers)."""
+    def __init__(self, handler, refuse=None, wait_s=WAIT_S, tls=None):
+        """handler: see above. refuse: HTTP status instead of an upgrade (of real servers).
+
+        wait_s: how long the handler may take. tls: an ssl.SSLContext, for wss.
+        """
+        self._wait_s = wait_s
         self._handler = handler
         self._refuse = refuse
+        self._tls = tls
         self._ends = []
         self._results = []
         self.host = "127.0.0.1"
@@ -72,12 +79,24 @@ class Server:
     @property
     def url(self):
         """The address, with a path."""
-        return f"ws://{self.host}:{self.port}/"
+        return f"{'wss' if self._tls else 'ws'}://{self.host}:{self.port}/"
+
+    @property
+    def board_url(self):
+        """The same, for the emulated board."""
+        return self.url.replace(self.host, lx106.HOST)
 
     @property
     def count(self):
         """Connections that came."""
         return len(self._results)
+
+    def came(self, count, timeout_s=WAIT_S):
+        """Waits until so many connections have come."""
+        end = time.monotonic() + timeout_s
+        while self.count < count:
+            assert time.monotonic() < end, f"{self.count} connections came, not {count}"
+            time.sleep(0.01)
 
     def result(self, i=0, timeout_s=WAIT_S):
         """What the handler of the i-th connection returned; raises what it raised."""
@@ -88,7 +107,7 @@ class Server:
         result = Future()  # not asyncio's: the test waits for it in its own thread
         self._results.append(result)
         try:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(self._wait_s):
                 result.set_result(await self._handler(peer))
         except asyncio.CancelledError:
             result.set_exception(AssertionError("the server's handler did not end"))
@@ -144,6 +163,7 @@ class WebsocketsServer(Server):
         self._server = await websockets.asyncio.server.serve(
             lambda c: self._handle(WebsocketsPeer(c)), host, port,
             process_request=answer, max_size=None, ping_interval=None, close_timeout=2,
+            ssl=self._tls,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -208,7 +228,7 @@ class AiohttpServer(Server):
         application.router.add_get("/{path:.*}", handle)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
+        site = web.TCPSite(self._runner, host, port, ssl_context=self._tls)
         await site.start()
         self.port = site._server.sockets[0].getsockname()[1]
 
@@ -240,6 +260,13 @@ def accept_key(key):
     """Sec-WebSocket-Accept of a Sec-WebSocket-Key, str."""
     guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     return base64.b64encode(hashlib.sha1((key + guid).encode()).digest()).decode()
+
+
+def reset(writer):
+    """Ends TCP by a reset."""
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
 
 
 class Ended(Exception):
@@ -297,11 +324,16 @@ class Wire:
 
         Raises Ended.
         """
+        first, payload = await self.fragment()
+        assert first & FIN, "the client sent a fragment"
+        return first & 15, payload
+
+    async def fragment(self):
+        """As frame(), but it may be a fragment; returns (opcode with FIN, payload)."""
         try:
             first, second = await self.reader.readexactly(2)
             assert second & MASK, "the client sent a frame without a mask"
             assert first & 0x70 == 0, "the client set a reserved bit"
-            assert first & FIN, "the client sent a fragment"
             length = second & 127
             if length == 126:
                 length = struct.unpack(">H", await self.reader.readexactly(2))[0]
@@ -318,7 +350,7 @@ class Wire:
             raise Ended("reset") from None
         whole = int.from_bytes(masked, "little")
         keys = int.from_bytes((key * (length // 4 + 1))[:length], "little")
-        return first & 15, (whole ^ keys).to_bytes(length, "little")
+        return first, (whole ^ keys).to_bytes(length, "little")
 
     async def rest(self):
         """Reads frames until the client ends TCP; returns them as a list."""
@@ -343,11 +375,7 @@ class Wire:
 
     async def drop(self):
         """Ends TCP by a reset."""
-        linger = struct.pack("ii", 1, 0)
-        self.writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, linger
-        )
-        self.writer.transport.abort()
+        reset(self.writer)
 
 
 class WireServer(Server):
@@ -369,7 +397,9 @@ class WireServer(Server):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
         listener.bind((host, port))
-        self._server = await asyncio.start_server(handle, sock=listener, limit=32768)
+        self._server = await asyncio.start_server(
+            handle, sock=listener, limit=32768, ssl=self._tls
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self):

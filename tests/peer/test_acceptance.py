@@ -12,12 +12,14 @@ ws.connect("ws://127.0.0.1:9001/")
 
 def test_acceptance_script_echoes_until_the_server_closes(serve, target, kind):
     async def server(peer):
-        for message in ("hello", "grüße", b"\x00\xff", "", "x" * 70_000, b"y" * 300_000):
+        text, binary = "x" * target.fits(70_000, 4000), b"y" * target.fits(300_000, 6000)
+        for message in ("hello", "grüße", b"\x00\xff", "", text, binary):
             await peer.send(message)
             assert await peer.recv() == message
         await peer.close()
 
     server = serve(server, kind)
-    result = target.run(ACCEPTANCE.replace("9001", str(server.port)))
+    url = f"{target.host}:{server.port}"
+    result = target.run(ACCEPTANCE.replace("127.0.0.1:9001", url))
     server.result()
     assert (result.status, result.lines, result.errors) == (0, ["open", "closed -6"], "")

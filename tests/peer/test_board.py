@@ -1,16 +1,7 @@
 """The emulated ESP8266-class board itself: its prompt, its network, its crashes."""
 
-import lx106
 import pytest
-from peer.servers import FIN, TEXT, frame
-
-
-@pytest.fixture
-def board():
-    """A board at its prompt."""
-    with lx106.Board() as board:
-        board.until(b">>> ")
-        yield board
+from peer.servers import BINARY, FIN, PING, PONG, TEXT, frame
 
 
 def test_handlers_are_called_at_the_idle_prompt(board, serve):
@@ -21,13 +12,12 @@ def test_handlers_are_called_at_the_idle_prompt(board, serve):
         await wire.close()
 
     server = serve(handler)
-    url = server.url.replace("127.0.0.1", lx106.HOST)
     for line in (
         "import websocket",
         "ws = websocket.createClient()",
         "ws.on('receive', lambda ws, message: print('got', message))",
         "ws.on('close', lambda ws, status: print('closed', status))",
-        f"ws.connect('{url}')",
+        f"ws.connect('{server.board_url}')",
     ):
         board.write(line.encode() + b"\r")
     board.until(b">>> got hello\r\n")
@@ -36,22 +26,16 @@ def test_handlers_are_called_at_the_idle_prompt(board, serve):
     server.result(0)
 
 
-def test_soft_reset_with_an_open_connection_leaves_nothing_behind(board, serve):
-    async def handler(wire):
-        await wire.open()
-        assert await wire.rest() == []
-
-    server = serve(handler)
-    url = server.url.replace("127.0.0.1", lx106.HOST)
-    board.write(f"import websocket; ws = websocket.createClient(); ws.connect('{url}')\r".encode())
-    board.write(b"from time import sleep_ms; sleep_ms(300); print('re' + 'ady')\r")
-    board.until(b"ready")
-    board.write(b"\x04")
-    board.until(b"soft reboot\r\n")
-    board.until(b">>> ")
-    board.exec("from time import sleep_ms; sleep_ms(200)")
-    server.result(0)
-    assert board.exec("import modwebsocket.pump as p; print(p._links)") == "[]\n"
+def test_wss_names_what_is_missing(board):
+    # The firmware has no TLS.
+    out = board.exec("""
+import websocket
+try:
+    websocket.createClient().connect("wss://10.0.2.2/")
+except NotImplementedError as e:
+    print(e)
+""")
+    assert out.split("\n")[0].strip() == "this build has no TLS"
 
 
 def test_dhcp_gives_an_address_and_a_name_server(board):
@@ -65,3 +49,42 @@ def test_crash_tells_cause_address_and_function(board, address, why):
         board.exec(f"import lx106; lx106.peek({address})")
     assert f"address={address:08x}" in str(error.value)
     assert "mod_peek" in str(error.value)
+
+
+@pytest.mark.parametrize(("call", "report"), [
+    ("peek8(0x40210010)", "narrow load at 40210010 by mod_peek8"),
+    ("peek8(0x40107001)", "narrow load at 40107001 by mod_peek8"),
+    ("poke(0x402ffffc, 1)", "store into flash at 402ffffc by mod_poke"),
+    ("peek(0x3ff40000)", "load outside at 3ff40000 by mod_peek"),
+    ("poke(0x50000000, 1)", "store outside at 50000000 by mod_poke"),
+])
+def test_access_that_the_chip_does_not_have_is_reported(board, accesses, call, report):
+    board.exec(f"import lx106; lx106.{call}")
+    assert accesses.read_text().startswith(f"{report}, pc 402")
+
+
+def test_messages_and_closing_access_memory_as_the_chip_does(board, accesses, serve):
+    lengths = 1, 125, 126, 1031, 4000
+
+    async def handler(wire):
+        await wire.open()
+        for n in lengths:
+            for opcode in (TEXT, BINARY):
+                await wire.send(frame(opcode, "m" * (n // 2)))
+                await wire.send(frame(FIN | PING, "p") + frame(FIN, "m" * (n - n // 2)))
+                assert await wire.frame() == (PONG, b"p")
+                assert await wire.frame() == (opcode, b"m" * n)
+        await wire.close()
+
+    server = serve(handler)
+    board.exec(
+        "import websocket\n"
+        "from time import sleep_ms\n"
+        "ended = []\n"
+        "ws = websocket.createClient()\n"
+        "ws.on('receive', lambda ws, message, opcode: ws.send(message, opcode))\n"
+        "ws.on('close', lambda ws, status: ended.append(status))\n"
+        f"ws.connect('{server.board_url}')\n"
+        "while not ended: sleep_ms(10)")
+    server.result(0)
+    assert accesses.read_text() == ""

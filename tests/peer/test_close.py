@@ -6,8 +6,6 @@ import socket
 import pytest
 from peer.servers import CLOSE, FIN, PING, TEXT, close_payload, frame
 
-pytestmark = pytest.mark.parametrize("target", ["unix", "stock", "lx106"], indirect=True)
-
 VALID = [1000, 1001, 1002, 1003, *range(1007, 1015), 3000, 4999]
 
 LISTEN = """
@@ -120,6 +118,23 @@ def test_close_is_0_when_server_never_answers(talk):
         assert await wire.rest() == [(CLOSE, close_payload(1000))]
 
     assert talk(server, CLOSE_AT_ONCE, timeout_s=5) == ["closed 0"]
+
+
+def test_close_timeout_is_as_long_as_it_says(talk):
+    async def server(wire):
+        await wire.open()
+        assert await wire.frame() == (CLOSE, close_payload(1000))
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        assert await wire.rest() == []
+        assert 0.9 < loop.time() - start < 1.5
+
+    script = """
+        ws = client(close_timeout_ms=1000)
+        ws.on("connection", lambda ws: ws.close())
+        ws.connect(url)
+    """
+    assert talk(server, script, timeout_s=5) == ["closed 0"]
 
 
 def test_close_timeout_is_not_stretched_by_data(talk):
@@ -331,6 +346,27 @@ def test_reset_is_minus_109(talk):
         ws.connect(url)
     """
     assert talk(server, script) == ["open", "closed -109 104 open"]
+
+
+@pytest.mark.not_on("lx106", "QEMU's network makes an ordinary end of some resets")
+def test_reset_that_the_answer_to_a_ping_hears_is_minus_109(talk):
+    async def server(wire):
+        await wire.open()
+        await wire.send(frame(FIN | TEXT, "wait") + frame(FIN | PING))
+        assert await wire.frame() == (TEXT, b"waiting")
+        await wire.drop()
+
+    script = """
+        from time import sleep_ms
+
+        ws = client()
+        def receive(ws):
+            ws.send("waiting")
+            sleep_ms(200)
+        ws.on("receive", receive)
+        ws.connect(url)
+    """
+    assert talk(server, script) == ["open", "closed -109"]
 
 
 @pytest.mark.not_on("lx106", "lwIP reports a refused port as errno 104")

@@ -39,11 +39,11 @@ def request_of(talk, config, server=take_request):
     return head.split("\r\n")[:-2]
 
 
-def begin(server):
+def begin(talk):
     """The lines that every request begins with."""
     return [
         "GET / HTTP/1.1",
-        f"Host: 127.0.0.1:{server.port}",
+        f"Host: {talk.host}",
         "Upgrade: websocket",
         "Connection: Upgrade",
         "Sec-WebSocket-Key: KEY",
@@ -54,7 +54,7 @@ def begin(server):
 def test_request_is_nodemcus(talk):
     lines = request_of(talk, "{}")
     assert lines == [
-        *begin(talk.server), "User-Agent: ESP8266", "Sec-WebSocket-Protocol: chat"
+        *begin(talk), "User-Agent: ESP8266", "Sec-WebSocket-Protocol: chat"
     ]
 
 
@@ -106,7 +106,7 @@ def test_each_request_has_a_new_key(talk):
 def test_custom_headers_stand_before_defaults(talk):
     lines = request_of(talk, '{"headers": {"X-One": "1", "X-Empty": ""}}')
     custom = lines[6:-2]
-    assert lines == [*begin(talk.server), *custom, "User-Agent: ESP8266",
+    assert lines == [*begin(talk), *custom, "User-Agent: ESP8266",
                      "Sec-WebSocket-Protocol: chat"]
     assert sorted(line.rstrip() for line in custom) == ["X-Empty:", "X-One: 1"]
 
@@ -114,7 +114,7 @@ def test_custom_headers_stand_before_defaults(talk):
 def test_custom_header_replaces_default_in_any_case(talk):
     config = '{"headers": {"user-agent": "me", "SEC-WEBSOCKET-PROTOCOL": "soap"}}'
     lines = request_of(talk, config)
-    assert lines[:6] == begin(talk.server)
+    assert lines[:6] == begin(talk)
     assert sorted(lines[6:]) == ["SEC-WEBSOCKET-PROTOCOL: soap", "user-agent: me"]
 
 
@@ -123,7 +123,7 @@ def test_custom_header_cannot_replace_the_upgrade(talk):
         "sec-websocket-key": "mine", "Sec-WebSocket-Version": "8"}}"""
     lines = request_of(talk, config)
     assert lines == [
-        *begin(talk.server), "User-Agent: ESP8266", "Sec-WebSocket-Protocol: chat"
+        *begin(talk), "User-Agent: ESP8266", "Sec-WebSocket-Protocol: chat"
     ]
 
 
@@ -154,7 +154,7 @@ def test_custom_authorization_comes_before_userinfo(talk):
 
 def test_protocol_none_sends_none(talk):
     lines = request_of(talk, '{"protocol": None}')
-    assert lines == [*begin(talk.server), "User-Agent: ESP8266"]
+    assert lines == [*begin(talk), "User-Agent: ESP8266"]
 
 
 def test_headers_none_keeps_and_empty_clears(talk):
@@ -425,22 +425,21 @@ def test_head_longer_than_the_buffer(talk):
     assert talk(server, LISTEN) == ["open", "closed -6 101 closing"]
 
 
-@pytest.mark.parametrize(("line", "status"), [
-    (b"X: " + b"y" * 2000, "closed -7 101 http"),
-    (b"X: yyyy\r\n", "closed -7 101 http"),
-])
-def test_endless_head_ends(talk, line, status):
+@pytest.mark.parametrize("line", [b"X: " + b"y" * 2000, b"X: yyyy\r\n"])
+def test_endless_head_ends(talk, target, line):
     async def server(wire):
         await wire.request()
         try:
             await wire.send(b"HTTP/1.1 101 OK\r\n")
-            for _ in range(100_000):
+            for _ in range(1_000_000):  # more than the buffers on the way hold
                 await wire.send(line)
         except ConnectionError:
             return
         raise AssertionError("the client read it all")
 
-    assert talk(server, LISTEN) == [status]
+    # One header of 8 KiB, joined from many, is more than the board has room for.
+    status = target.fits(-7, -13) if line.endswith(b"\n") else -7
+    assert talk(server, LISTEN) == [f"closed {status} 101 http"]
 
 
 def test_end_of_tcp_within_the_head_is_an_end(talk):

@@ -60,7 +60,7 @@ def test_fragments_that_fill_the_heap_are_minus_12(talk):
     assert talk(server, LISTEN, heap=HEAP) == ["open", "closed -12"]
 
 
-def test_copy_that_the_heap_cannot_hold_is_minus_16(talk):
+def test_copy_that_the_heap_cannot_hold_is_minus_16(talk, target):
     async def server(wire):
         await wire.open()
         # Nothing of the message, unless the whole of it.
@@ -68,17 +68,19 @@ def test_copy_that_the_heap_cannot_hold_is_minus_16(talk):
 
     script = """
         ws = client()
-        data = bytearray(200_000)
+        data = bytearray(int(sys.argv[2]))
         def opened(ws):
             print("open")
             ws.send(data, 2)
         ws.on("connection", opened)
         ws.connect(url)
     """
-    assert talk(server, script, heap=HEAP) == ["open", "closed -16"]
+    size = target.fits(200_000, 15_000)
+    assert talk(server, script, size, heap=HEAP) == ["open", "closed -16"]
 
 
-def test_process_goes_on_after_the_heap_was_full(talk):
+def test_process_goes_on_after_the_heap_was_full(talk, target):
+    message = bytes(target.fits(50_000, 5000))
     count = 0
 
     async def server(wire):
@@ -88,8 +90,8 @@ def test_process_goes_on_after_the_heap_was_full(talk):
             await hears_1009(wire, frame(FIN | BINARY, b"begin", length=900_000))
         else:
             await wire.open()
-            await wire.send(frame(FIN | BINARY, bytes(50_000)))
-            assert await wire.frame() == (BINARY, bytes(50_000))
+            await wire.send(frame(FIN | BINARY, message))
+            assert await wire.frame() == (BINARY, message)
             await wire.send(BYE)
             await wire.rest()
 
@@ -127,6 +129,8 @@ EACH = """
     mutable = bytearray(3000)
     config = {"connect_timeout_ms": 3000, "close_timeout_ms": 300, "ping_interval_ms": 1000}
     mode = sys.argv[2]
+    if len(sys.argv) > 3:
+        config["cacert"] = sys.argv[3]
 
     def opened(ws):
         global opens
@@ -210,24 +214,37 @@ EACH = """
 
 @pytest.mark.parametrize("mode", ["hello", "big", "mutable", "queue", "close"])
 def test_each_allocation_may_fail(serve, failalloc, mode):
-    async def server(wire):
-        try:
-            await wire.open()
-            while True:
-                async with asyncio.timeout(0.2):
-                    opcode, payload = await wire.frame()
-                await wire.send(frame(FIN | opcode, payload))
-                if opcode == CLOSE:
-                    return
-        except TimeoutError:
-            # The script's handler failed for want of memory, and the connection is open.
-            await wire.send(BYE)
-            await wire.rest()
-        except (Ended, EOFError, ConnectionError):
-            pass
+    server = serve(echo_until_silent)
+    fail_each(failalloc, server.url, mode)
 
-    server = serve(server)
-    result = failalloc.run(prepare(EACH), server.url, mode, timeout_s=60)
+
+@pytest.mark.parametrize("mode", ["hello", "big"])
+def test_each_allocation_with_tls_may_fail(serve, failalloc, certificates, mode):
+    server = serve(echo_until_silent, tls=certificates.server())
+    fail_each(failalloc, server.url, mode, certificates.pem)
+
+
+async def echo_until_silent(wire):
+    """A handler: sends back what comes, and closes when nothing does."""
+    try:
+        await wire.open()
+        while True:
+            async with asyncio.timeout(0.2):
+                opcode, payload = await wire.frame()
+            await wire.send(frame(FIN | opcode, payload))
+            if opcode == CLOSE:
+                return
+    except TimeoutError:
+        # The script's handler failed for want of memory, and the connection is open.
+        await wire.send(BYE)
+        await wire.rest()
+    except (Ended, EOFError, ConnectionError):
+        pass
+
+
+def fail_each(target, *args):
+    """Runs EACH, whose findings are none."""
+    result = target.run(prepare(EACH), *args, timeout_s=100)
     assert result.status == 0, result
     assert len(result.lines) == 1, result
     assert result.lines[0].startswith("allocations ")

@@ -1,17 +1,22 @@
 """The programs in README.md and examples/, run as a reader would run them."""
 
+import asyncio
 import re
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
+import websockets.asyncio.client
+from peer.test_serve import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def program(number):
-    """README's program by its number, its server's address in `{port}`."""
+    """README's program by its number, its server's address in `{server}`."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    return blocks[number].replace("9001", "{port}")
+    return blocks[number].replace("127.0.0.1:9001", "{server}")
 
 
 async def echo(peer):
@@ -27,24 +32,138 @@ async def greet(peer):
     assert peer.close_code == 1000
 
 
+async def say_more(peer):
+    """Sends back one message and another, then closes."""
+    await peer.send(await peer.recv())
+    await peer.send("more")
+    await peer.close()
+
+
 @pytest.mark.parametrize("number, server, lines", [
     (0, echo, ["got hello", "closed -6"]),
-    (1, greet, ["hello, engine", "closed 1000"]),
-], ids=["nodemcu", "engine"])
+    (1, echo, ["got hello", "closed 1000"]),
+    (3, say_more, ["hello", "more", "closed 1000"]),
+    (4, greet, ["hello, engine", "closed 1000"]),
+], ids=["nodemcu", "asyncio", "blocking", "engine"])
 def test_readme_program(serve, target, kind, number, server, lines):
     server = serve(server, kind)
-    result = target.run(program(number).replace("{port}", str(server.port)))
+    result = target.run(program(number).replace("{server}", f"{target.host}:{server.port}"))
     server.result()
     assert (result.status, result.lines, result.errors) == (0, lines, "")
 
 
-def test_example_echoes(serve, target, kind):
+@pytest.mark.parametrize("name, lines", [
+    ("nodemcu_echo", ["open", "closed -6"]),
+    ("aio_echo", ["open", "closed 1000"]),
+])
+def test_example_echoes(serve, target, kind, name, lines):
     async def server(peer):
         await peer.send("hello")
         assert await peer.recv() == "hello"
         await peer.close()
 
     server = serve(server, kind)
-    result = target.run(ROOT / "examples" / "nodemcu_echo.py", server.url)
+    result = target.run(ROOT / "examples" / f"{name}.py", server.url)
     server.result()
-    assert (result.status, result.lines, result.errors) == (0, ["open", "closed -6"], "")
+    assert (result.status, result.lines, result.errors) == (0, lines, "")
+
+
+def get(port):
+    """The page that a script serves, as soon as it does."""
+    for _ in range(200):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as response:
+                return response.read().decode()
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("nobody serves")
+
+
+def test_readme_server(target, loop):
+    port = free_port()
+    target.forward(port)
+    process = target.start(program(2).replace("port=8080", f"port={port}"))
+    assert get(port) == "<h1>a page</h1>"
+
+    async def client():
+        async with websockets.asyncio.client.connect(f"ws://127.0.0.1:{port}/") as ws:
+            await ws.send("to all")
+            assert await ws.recv() == "to all"
+
+    loop.run(client())
+    process.interrupt()
+    assert process.result().lines[0] == "1 of 1 got it"
+
+
+def test_example_serves(target, loop):
+    port = free_port()
+    target.forward(port)
+    process = target.start(ROOT / "examples" / "serve.py", port)
+    assert "new WebSocket(" in get(port)
+
+    async def client(name):
+        async with websockets.asyncio.client.connect(f"ws://127.0.0.1:{port}/") as ws:
+            while not (await ws.recv()).startswith("#"):
+                pass
+            await ws.send(name)
+            while await ws.recv() != f">{name}":
+                pass
+
+    async def clients():
+        await asyncio.gather(client("a"), client("b"))
+        async with websockets.asyncio.client.connect(f"ws://127.0.0.1:{port}/") as ws:
+            await ws.send("stop")
+            async for _ in ws:
+                pass
+            assert ws.close_code == 1001
+
+    loop.run(clients())
+    result = process.result()
+    assert (result.status, result.lines, result.errors) == (0, [f"serving on port {port}"], "")
+
+
+def test_blocking_example_echoes(serve, target, kind):
+    async def server(peer):
+        await peer.send("hello")
+        assert await peer.recv() == "hello"
+        await peer.send(b"1")
+        assert await peer.recv() == b"1"
+        await peer.close()
+
+    server = serve(server, kind)
+    result = target.run(ROOT / "examples" / "blocking_echo.py", server.url)
+    server.result()
+    assert (result.status, result.lines, result.errors) == (0, ["closed 1000"], "")
+
+
+def test_stream_example_sends_a_file(serve, target, kind, tmp_path):
+    file = tmp_path / "long.bin"
+    file.write_bytes(bytes(range(256)) * 20)
+
+    async def server(peer):
+        message = await peer.recv()
+        assert message == file.read_bytes()
+        await peer.send(message[:3000])
+        assert await peer.recv() is None
+
+    server = serve(server, kind)
+    result = target.run(ROOT / "examples" / "stream_file.py", server.url, file)
+    server.result()
+    assert (result.status, result.errors) == (0, ""), result
+    ends = [[int(word) for word in line.split()[:2]] for line in result.lines]
+    assert sum(length for _, length in ends) == 3000
+    assert result.lines[-1].endswith(" end")
+
+
+def test_reconnecting_example_says_how_it_ends(serve, target, kind):
+    async def server(peer):
+        assert await peer.recv() == "hello"
+        await peer.send("welcome")
+        # First a restart, which is worth another try, then the end.
+        await peer.close(1012 if server.count == 1 else 1000)
+
+    server = serve(server, kind)
+    result = target.run(ROOT / "examples" / "reconnecting.py", server.url)
+    server.result()
+    assert (result.status, result.errors) == (0, ""), result
+    assert result.lines == ["welcome", "lost: peer 1012", "welcome", "over: peer 1000"]

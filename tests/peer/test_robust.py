@@ -4,10 +4,12 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from peer.conftest import too_big
 from peer.servers import BINARY, CLOSE, FIN, PING, TEXT, close_payload, frame
 
 BYE = frame(FIN | CLOSE, close_payload(1000))
 BIG = 8_000_000  # more than the buffers of the systems at both ends hold
+BOARD_BIG = 6000  # more than the board's own takes at once
 HEAP = "16m"  # for a script that has as much
 
 # Serves until there is nothing to serve, by itself or as a task.
@@ -25,9 +27,13 @@ SERVE = """
 """
 
 # Stands before a script.
-BIG_BYTES = f"""
-    big = bytes({BIG})
+BIG_BYTES = """
+    big = bytes(int(sys.argv[2]))
 """
+
+not_on_the_board = pytest.mark.not_on(
+    "lx106", "the network around it takes megabytes: test_faults.py stalls it otherwise"
+)
 
 
 async def say_hello(wire):
@@ -102,18 +108,26 @@ def test_raising_close_handler_behind_a_reset_is_reported(serve, run, within):
 def test_raising_close_handler_behind_a_failed_dial_is_reported(serve, run, within):
     server = serve(say_hello)
     lines = run("""
+        import socket
+
         left = 2
+        sockets = []
         one, two = client(), client(connect_timeout_ms=1000)
         def closed(ws, status):
             global left
             left -= 1
             print("closed", "one" if ws is one else status)
             if ws is one:
+                while sockets:
+                    sockets.pop().close()
                 two.connect(sys.argv[1])
                 raise ValueError("mine")
         one.on("close", closed)
         two.on("close", closed)
         def start():
+            if sys.platform == "lx106":
+                # It sends such a packet like any other, but all its sockets are in use.
+                sockets.extend(socket.socket() for _ in range(5))
             one.connect("ws://255.255.255.255:1/")
     """ + SERVE, server.url, within, connects=2, errors=True)
     assert lines == ["closed one", "open", "receive 1 hello", "closed -6"]
@@ -168,12 +182,14 @@ def test_raising_handler_of_a_flooded_link_starves_no_other(serve, run, flooded_
     assert lines == ["closed -6 modest", "closed 0"]
 
 
-def test_raising_handler_does_not_cut_the_closing(talk):
+def test_raising_handler_does_not_cut_the_closing(talk, target):
+    size = target.fits(BIG, BOARD_BIG)
+
     async def server(wire):
         await wire.open()
         await wire.send(frame(FIN | TEXT, "go"))
         await asyncio.sleep(0.3)
-        assert await data_len(wire) == BIG
+        assert await data_len(wire) == size
 
     script = BIG_BYTES + """
     ws = client()
@@ -184,7 +200,7 @@ def test_raising_handler_does_not_cut_the_closing(talk):
     ws.on("receive", receive)
     ws.connect(url)
     """
-    assert talk(server, script, heap=HEAP, errors=True) == ["open", "closed 0"]
+    assert talk(server, script, size, heap=HEAP, errors=True) == ["open", "closed 0"]
     assert talk.result.errors.count("ValueError: mine") == 1
 
 
@@ -271,7 +287,7 @@ def test_step_serves_while_asyncio_is_only_imported(talk):
     assert talk(say_hello, script, connects=2) == [*lines, *lines, "last line"]
 
 
-def test_run_behind_an_asyncio_loop_leaks_no_task(talk):
+def test_run_behind_an_asyncio_loop_leaks_no_task(talk, target):
     async def server(wire):
         await wire.open()
         await data_len(wire)
@@ -281,18 +297,19 @@ def test_run_behind_an_asyncio_loop_leaks_no_task(talk):
         import gc
 
         count = 0
+        last = int(sys.argv[2])
         ws = client()
         def sent(ws):
             global count, before
             count += 1
-            if count == 100:
+            if count == 50:
                 gc.collect()
                 before = gc.mem_alloc()
-            if count < 600:
+            if count < last:
                 ws.send("x")
             else:
                 gc.collect()
-                print("leaked" if gc.mem_alloc() - before > 10000 else "the same")
+                print("leaked" if gc.mem_alloc() - before > 16 * last else "the same")
                 ws.close()
         ws.on("sent", sent)
         ws.on("connection", lambda ws: ws.send("x"))
@@ -302,7 +319,8 @@ def test_run_behind_an_asyncio_loop_leaks_no_task(talk):
 
         asyncio.run(main())
     """
-    assert talk(server, script) == ["the same", "closed 0"]
+    # On the board each takes a turn of the timer.
+    assert talk(server, script, target.fits(600, 150)) == ["the same", "closed 0"]
 
 
 # ---- Keep-alive
@@ -336,6 +354,7 @@ def test_busy_script_does_not_lose_the_connection(talk, kind):
     assert talk(server, script, kind=kind) == ["open", "closed -6"]
 
 
+@not_on_the_board
 def test_ping_is_no_error_while_much_waits(talk):
     async def server(wire):
         await wire.open()
@@ -360,13 +379,13 @@ def test_ping_is_no_error_while_much_waits(talk):
     ws.on("connection", opened)
     ws.connect(url)
     """
-    assert talk(server, script, heap=HEAP) == ["receive 1 hello", "closed -6"]
+    assert talk(server, script, BIG, heap=HEAP) == ["receive 1 hello", "closed -6"]
 
 
 # ---- Closing while something waits
 
 
-@pytest.mark.parametrize("size", [5, 300_000])
+@pytest.mark.parametrize("size", [5, BOARD_BIG, too_big(300_000)])
 def test_sent_handler_does_not_cut_the_closing(talk, size):
     async def server(wire):
         await wire.open()
@@ -402,6 +421,7 @@ CLOSE_BEHIND_BIG = """
 """
 
 
+@not_on_the_board
 def test_close_timeout_does_not_cut_what_a_slow_server_reads(talk):
     async def server(wire):
         await wire.open()
@@ -415,23 +435,26 @@ def test_close_timeout_does_not_cut_what_a_slow_server_reads(talk):
         await wire.send(BYE)
         assert await wire.ended() == b""
 
-    assert talk(server, BIG_BYTES + CLOSE_BEHIND_BIG, heap=HEAP) == ["closed 0 False"]
+    assert talk(server, BIG_BYTES + CLOSE_BEHIND_BIG, BIG, heap=HEAP) == ["closed 0 False"]
 
 
+@not_on_the_board
 def test_close_timeout_ends_what_a_server_never_reads(talk):
     async def server(wire):
         await wire.open()
         await asyncio.sleep(1.5)
 
-    lines = talk(server, BIG_BYTES + CLOSE_BEHIND_BIG, heap=HEAP, timeout_s=3)
+    lines = talk(server, BIG_BYTES + CLOSE_BEHIND_BIG, BIG, heap=HEAP, timeout_s=3)
     assert lines == ["closed 0 True"]
 
 
-def test_sent_comes_for_what_was_sent_while_something_waited(talk):
+def test_sent_comes_for_what_was_sent_while_something_waited(talk, target):
+    size = target.fits(BIG, BOARD_BIG)
+
     async def server(wire):
         await wire.open()
         await asyncio.sleep(0.2)
-        assert len((await wire.frame())[1]) == BIG
+        assert len((await wire.frame())[1]) == size
         assert await wire.frame() == (TEXT, b"last")
         await asyncio.sleep(0.2)
         await wire.send(BYE)
@@ -446,10 +469,10 @@ def test_sent_comes_for_what_was_sent_while_something_waited(talk):
     ws.on("connection", opened)
     ws.connect(url)
     """
-    assert talk(server, script, heap=HEAP) == ["sent", "closed -6"]
+    assert talk(server, script, size, heap=HEAP) == ["sent", "closed -6"]
 
 
-def test_empty_messages_do_not_fill_the_heap(talk):
+def test_empty_messages_cannot_wait_without_end(talk, target):
     async def server(wire):
         await wire.open()
         await asyncio.sleep(0.5)
@@ -464,12 +487,15 @@ def test_empty_messages_do_not_fill_the_heap(talk):
             for _ in range(10_000):
                 ws.send("")
         except OSError as e:
-            print("full" if e.errno == ENOBUFS else e)
+            print("full" if e.errno == ENOBUFS else "ended")
         ws.close()
     ws.on("connection", opened)
     ws.connect(url)
     """
-    assert talk(server, script, heap=HEAP) == ["full", "closed 0"]
+    size = target.fits(BIG, BOARD_BIG)
+    assert talk(server, script, size, heap=HEAP) == target.fits(
+        ["full", "closed 0"], ["ended", "closed -16"]  # its heap is smaller than the queue
+    )
 
 
 @pytest.mark.parametrize("attempt_first", [True, False])

@@ -3,8 +3,6 @@
 import pytest
 from peer.servers import BINARY, CLOSE, FIN, MASK, PING, PONG, TEXT, close_payload, frame
 
-pytestmark = pytest.mark.parametrize("target", ["unix", "stock", "lx106"], indirect=True)
-
 RSV1, RSV2, RSV3 = 0x40, 0x20, 0x10
 
 LISTEN = """

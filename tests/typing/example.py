@@ -8,10 +8,40 @@ import os
 import socket
 
 import websocket
-from _wscore import Codec, accept, check, mask
-from modwebsocket import HandshakeError, Link, URLError, WebSocketError, handshake, run, step
-from modwebsocket.connection import CLIENT, NONE, OPENED, PING, TEXT, Connection, check_close
-from modwebsocket.pump import DRAINED, ENDED
+from _wscore import Codec, accept, call, check, mask
+from modwebsocket import (
+    HandshakeError,
+    Link,
+    URLError,
+    WebSocketError,
+    aio,
+    connect,
+    handshake,
+    run,
+    step,
+    upgrade,
+)
+from modwebsocket.closed import ConnectionClosed
+from modwebsocket.connection import Connection, check_close
+from modwebsocket.events import (
+    CLIENT,
+    DRAINED,
+    END,
+    ENDED,
+    FLUSH,
+    MORE,
+    NONE,
+    NOT_TAKEN,
+    OPENED,
+    PING,
+    TEXT,
+)
+from modwebsocket.flow import pause, resume
+from modwebsocket.pump import forget_handshake, load_handshake
+from modwebsocket.reconnect import Policy, is_worth_another_try
+from modwebsocket.reconnecting import Reconnecting
+from modwebsocket.secure import Tls, certificates, fingerprints
+from modwebsocket.streams import Fragments, send_stream
 from modwebsocket.url import is_plain, parse, partition
 
 # ---- NodeMCU
@@ -42,6 +72,7 @@ class Chat:
 
 client = websocket.createClient()
 client.config({"headers": {"User-Agent": "x"}, "protocol": None, "ping_interval_ms": 0})
+client.config({"cacert": "/ca.pem", "pin": None})
 client.on("connection", on_connection)
 client.on("receive", on_receive)
 client.on("receive", Chat().on_receive)
@@ -88,15 +119,101 @@ def on_message(opcode: int, data: str | bytes) -> None:
 
 try:
     link = Link("ws://example.com", handler, headers=[("A", "b")], name_port=True, rx_len=2048)
-    link.on_message = on_message
+    link.on_message(on_message)
+    if link.send_now("now", TEXT):
+        link.sent(NOT_TAKEN, "now", TEXT)
     link.notify_drained = True
 except URLError as e:
     print(e.args)
 while step(100):
     pass
 run()
+print(load_handshake())
+forget_handshake()
+
+Link("wss://example.com", handler, cadata=b"0", pin=["00" * 32, bytes(32)])
+Link("wss://example.com", handler, verify=False)
+trust = Tls("example.com", cadata="/ca.der", pin=fingerprints("00" * 32))
+print(certificates(bytearray(3)), trust.request, trust.shake(link))
 
 Link("ws://example.com", handler, rx_buffer_len=2048)  # type: ignore[call-arg]
+Link("wss://example.com", handler, pin=1)  # type: ignore[arg-type]
+
+# ---- asyncio
+
+
+async def converse() -> None:
+    async with aio.connect("ws://example.com/", max_inbox=4, ping_interval_ms=0) as ws:
+        await ws.send("hello")
+        await ws.send(b"\0", 2)
+        print(len(await ws.recv()), await ws.ping() + 1, ws.protocol, ws.code, ws.reason)
+        try:
+            async for message in ws:
+                print(message)
+        except aio.ConnectionClosed as closed:
+            print(closed.code, closed.reason, closed.cause, closed.errno)
+    ws = await aio.connect("ws://example.com/")
+    await ws.close(1001, "bye")
+    await ws.send(1)  # type: ignore[arg-type]
+    await aio.connect("ws://example.com/", max_in=4)  # type: ignore[call-arg]
+
+
+async def echo(ws: aio.WebSocket) -> None:
+    if ws.request is not None:
+        print(ws.request.path, ws.request.headers, ws.request.tokens("connection"))
+    async for message in ws:
+        await ws.send(message)
+
+
+async def serve() -> None:
+    async with await aio.serve(echo, "0.0.0.0", 80, page="<p>", origins=[None]) as server:
+        print(server.broadcast("all"), aio.broadcast(server.clients, b"\0", 2, drop=True))
+    server.close()
+    await server.wait_closed()
+    await aio.serve(echo, page=lambda path: ("text/css", b"") if path == "/x" else None)
+
+
+asked = upgrade.Request(max_len=1000)
+if asked.feed(b"GET / HTTP/1.1") and asked.is_upgrade():
+    print(asked.answer(asked.check(["chat"], origins=lambda origin: origin is None)))
+asked.check_http()
+print(asked.method, asked.version, asked.status, upgrade.head(200, [("A", "b")]))
+print(upgrade.response(200, 9, "text/html"), upgrade.refusal(404, "no"))
+
+# ---- Waiting
+
+try:
+    with connect("ws://example.com", timeout_ms=5000, parts=True) as ws:
+        ws.send("hello")
+        ws.send_stream([b"a", b"b"], TEXT)
+        ws.send_stream(io.BytesIO(b"abc"))
+        print(ws.recv(timeout_ms=100), ws.opcode, ws.ping(), ws.link.cause)
+        print(ws.recv_into(bytearray(9)), ws.offset, ws.final)
+        for message in ws:
+            print(len(message))
+        ws.close(1001, "bye")
+except ConnectionClosed as e:
+    print(e.code, e.reason)
+
+# ---- Flow, streams, coming back
+
+pause(link)
+resume(link)
+send_stream(link, (str(i) for i in range(9)), TEXT)
+fragments = Fragments([b"x"], 2, link)
+fragments.begin()
+if not fragments.put() and fragments.waits:
+    fragments.pull()
+fragments.end()
+Link("ws://example.com", handler, parts=True).part()
+
+policy = Policy(first_ms=500, worth=lambda cause, code, status: is_worth_another_try(cause, 1, 2))
+print(policy.wait_ms("peer", code=1012), policy.attempts)
+coming_back = Reconnecting("ws://example.com", handler, policy, rx_len=2048)
+coming_back.send("hello")
+coming_back.close()
+coming_back.abort("enough")
+print(coming_back.link, coming_back.policy)
 
 # ---- A transport of one's own
 
@@ -105,24 +222,28 @@ assert is_plain(path)
 scheme, found, rest = partition("ws://host", "://")
 handshake.check_header("Authorization", handshake.basic_auth(userinfo))
 key = b"dGhlIHNhbXBsZSBub25jZQ=="
-response = handshake.Response()
+response = handshake.Response(key, ["chat"])
 try:
     response.feed(b"HTTP/1.1 101 Switching Protocols")
-    print(response.check(key, ["chat"]), response.status, response.headers)
+    print(response.check(), response.status, response.headers)
 except HandshakeError as e:
     print(e, handshake.is_token(host), secure, port)
 
 stream = io.BytesIO()
 conn = Connection(os.urandom(20), role=CLIENT, max_message_len=1000)
-conn.start(handshake.request(host, path, key, [("A", "b")]), key, ("chat",))
+conn.start(handshake.request(host, path, key, [("A", "b")]), response)
 while conn.flush(stream) <= 0 and conn.fill(stream) != 0:
     event = conn.next_event()
     if event == NONE:
         continue
     if event == TEXT:
         conn.send(conn.data())
-        if conn.send_now("x", TEXT, stream) < 0:
-            conn.send_later("x")
+        conn.codec.deliver(on_message, None, 2)
+        conn.codec.attach(stream)
+        if conn.send_now("x", TEXT) == NOT_TAKEN:
+            conn.send("x")
+        if conn.see_to(conn.receive(stream)) not in (END, FLUSH, MORE):
+            print(conn.codec.heard())
     elif conn.error is None:
         conn.close(1000, "bye")
         print(conn.readinto(bytearray(99)), conn.state, conn.protocol, conn.queued_len)
@@ -136,8 +257,16 @@ while conn.flush(stream) <= 0 and conn.fill(stream) != 0:
 codec = Codec(CLIENT, 1024, 536, 1 << 20, bytes(20))
 codec.write(b"GET")
 print(codec.fill(stream), codec.readline(), codec.read(), codec.next(), codec.data())
-print(codec.readinto(bytearray(9)), codec.pong(), codec.send(0x81, "x"), codec.pending())
-print(codec.send(0x81, "x", stream), codec.flush(stream), check(0x81, "x"), accept(key))
+print(codec.readinto(bytearray(9)), codec.pong(), codec.frame(0x81, "x"), codec.pending())
+print(codec.flush(stream), check(0x81, "x"), accept(key))
+codec.deliver(print, None, 2)
+codec.attach(stream)
+codec.buffered(True)
+print(codec.serve(stream), codec.send("x", TEXT), codec.calling(), codec.heard())
 mask(bytearray(9), b"1234", 0)
+call(print, 1, "a", "b")
 
-codec.send(first=0x81, data="x")  # type: ignore[call-arg]
+codec.pause(True)
+print(codec.part())
+
+codec.send(data="x")  # type: ignore[call-arg]
