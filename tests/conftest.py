@@ -8,10 +8,12 @@ directory shadows frozen modules.
 import ast
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,18 @@ class Process:
             command, cwd=folder, env=environment, stdin=self._stdin,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
+
+    def until(self, line, timeout_s=30):
+        """Waits for a line (str) of its output. The Result has what comes behind it."""
+        end = time.monotonic() + timeout_s
+        pipe = self._process.stdout.fileno()
+        text = b""
+        while not text.endswith(line.encode() + b"\n"):
+            ready = select.select([pipe], [], [], max(0, end - time.monotonic()))[0]
+            byte = os.read(pipe, 1) if ready else b""
+            if not byte:
+                pytest.fail(f"no {line!r} in {text}, but {self.result()}", pytrace=False)
+            text += byte.replace(b"\r", b"")
 
     def interrupt(self):
         """Presses Ctrl-C."""

@@ -50,6 +50,7 @@ END = """
 async def main():
     global server
     server = await aio.serve(handler, None, int(sys.argv[1]), page=page, **options)
+    print("serving")
     await server.wait_closed()
     assert not server.clients and not pump._links and not pump._by_sock
     # The board is no more when the script ends, and with it what is on its way.
@@ -110,12 +111,7 @@ def serving(target):
         process = target.start(PRELUDE + textwrap.dedent(script) + END, port)
         served = Served(port, process)
         started.append((served, errors))
-        for _ in range(200):
-            try:
-                if served.get("/ready")[0] == 404:
-                    break
-            except OSError:
-                time.sleep(0.05)
+        process.until("serving")
         return served
 
     yield serving
@@ -552,17 +548,14 @@ def test_without_a_page_a_plain_get_gets_426(target):
             global server
             async with await aio.serve(handler, "127.0.0.1" if sys.platform == "linux" else None,
                                        int(sys.argv[1])) as server:
+                print("serving")
                 await server.wait_closed()
         asyncio.run(main())
     """
     process = target.start(script, port)
     served = Served(port, process)
-    for _ in range(200):
-        try:
-            status, headers, _ = served.get("/")
-            break
-        except OSError:
-            time.sleep(0.05)
+    process.until("serving")
+    status, headers, _ = served.get("/")
     assert (status, headers["Upgrade"], headers["Sec-WebSocket-Version"]) == (
         426, "websocket", "13")
     assert served.raw(handshake() + masked(CLOSE)).startswith(b"HTTP/1.1 101 ")
