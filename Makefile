@@ -32,9 +32,11 @@ help:  ## list the targets
 demo: build/unix/micropython build/venv/.made-demo  ## run a NodeMCU script against a real server
 	@$(PYTHON) tools/demo.py
 
+# Tests wait more than they compute.
+TEST_JOBS := $(shell expr $$(nproc) + 1)
 TARGETS := unix unix32 stock failalloc natmod lx106
 test: $(or $(TARGET),$(TARGETS)) build/qemu_plugin.so build/venv/.made-test  ## run all tests; TARGET=lx106 or ARGS="-k url" for some
-	@$(PYTHON) -m pytest $(if $(TARGET),--target $(TARGET)) $(ARGS)
+	@$(PYTHON) -m pytest -n $(TEST_JOBS) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
 unix: build/unix/micropython  ## MicroPython for this machine with modwebsocket in it
 unix32: build/unix32/micropython  ## the same as a 32-bit program without TLS, to measure memory

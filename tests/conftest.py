@@ -268,9 +268,11 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "not_on(target, why): skip the test on this target")
+    config.addinivalue_line("markers", "long: starts first, so that others run beside it")
 
 
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     wanted = config.getoption("target")
     if not wanted:
         return

@@ -42,6 +42,7 @@ def server():
     server.close()
 
 
+@pytest.mark.long
 def test_1000_reconnects_and_20000_messages_leave_the_heap_where_it_was(record_property):
     steps = memory.endure(1000, 20000)
     print("free, largest block:", *steps)

@@ -132,7 +132,8 @@ def test_blocking_send_waits_until_the_network_has_taken_it(script, target):
 
     size = target.fits(9_000_000, 15_000)
     lines = script(server, """
-        ws = modwebsocket.connect(url, timeout_ms=200)
+        ws = modwebsocket.connect(url)
+        ws._timeout_ms = 200
         data = b"m" * int(sys.argv[2])
         try:
             ws.send(data, 2)

@@ -259,7 +259,9 @@ CLOSE_LATER = """
     async def main():
         ws = client()
         ws.connect(url)
-        await asyncio.sleep_ms(200)
+        while ws._link.stage != sys.argv[2]:
+            await asyncio.sleep_ms(10)
+        await asyncio.sleep_ms(100)
         print("close")
         ws.close()
         await asyncio.sleep_ms(100)
@@ -269,7 +271,7 @@ CLOSE_LATER = """
 
 
 def test_close_is_0_during_tcp_connect(run, black_hole):
-    lines = run(CLOSE_LATER, black_hole, timeout_s=5)
+    lines = run(CLOSE_LATER, black_hole, "tcp", timeout_s=5)
     assert lines == ["close", "closed 0"]
 
 
@@ -279,7 +281,7 @@ def test_close_is_0_during_upgrade(talk):
         # No answer, and no frame comes: there is no WebSocket yet.
         assert await wire.ended() == b""
 
-    assert talk(server, CLOSE_LATER, timeout_s=5) == ["close", "closed 0"]
+    assert talk(server, CLOSE_LATER, "http", timeout_s=5) == ["close", "closed 0"]
 
 
 def test_close_of_idle_client_does_nothing(run):

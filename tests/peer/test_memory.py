@@ -218,6 +218,7 @@ def test_each_allocation_may_fail(serve, failalloc, mode):
     fail_each(failalloc, server.url, mode)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["hello", "big"])
 def test_each_allocation_with_tls_may_fail(serve, failalloc, certificates, mode):
     server = serve(echo_until_silent, tls=certificates.server())
