@@ -22,7 +22,7 @@ from helpers import (
 
 import modwebsocket
 import websocket
-from modwebsocket import step
+from modwebsocket import pump, step
 
 EISCONN = 106  # not in every errno
 MASK = b"\x0a\x0b\x0c\x0d"
@@ -38,13 +38,18 @@ def closed_with(client, url):
 
 def request_of(client, url):
     """The head that client.connect(url) would send; the attempt is given up."""
-    client.connect(url)
     stream = Stream()
-    client._link._conn.flush(stream)
+    pump._alone(client, connect_to, url, stream)
     client.close()
     while step(10):
         pass
     return stream.written.decode()
+
+
+def connect_to(client, url, stream):
+    # What request_of() does while nothing dials in the background.
+    client.connect(url)
+    client._link._conn.flush(stream)
 
 
 def opened(**handlers):

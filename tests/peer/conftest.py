@@ -151,9 +151,7 @@ def talk(serve, target):
         talk.server = serve(handler, kind)
         talk.host = f"{target.host}:{talk.server.port}"
         talk.result = target.run(prepare(script), talk.server.url, *args, **options)
-        # The handler first: what it saw says more about what went wrong.
-        for i in range(talk.server.count):
-            talk.server.result(i)
+        talk.server.served(talk.result)
         check(talk.result, connects, errors)
         return talk.result.lines
 

@@ -103,6 +103,18 @@ class Server:
         assert i < self.count, f"connection {i} never came"
         return self._results[i].result(timeout_s)
 
+    def served(self, result):
+        """Waits for all handlers; what one raises tells the script's Result as well.
+
+        What a handler saw says more about what went wrong than the script does.
+        """
+        try:
+            for i in range(self.count):
+                self.result(i)
+        except BaseException as e:
+            e.add_note(f"the script: {result}")
+            raise
+
     async def _handle(self, peer):
         result = Future()  # not asyncio's: the test waits for it in its own thread
         self._results.append(result)

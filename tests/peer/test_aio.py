@@ -35,8 +35,7 @@ def talk(serve, target):
         server = serve(handler, kind)
         text = PRELUDE + textwrap.dedent(script)
         result = target.run(text, server.url, *args, **options)
-        for i in range(server.count):
-            server.result(i)
+        server.served(result)
         assert (result.status, result.errors) == (0, ""), result
         return result.lines
 

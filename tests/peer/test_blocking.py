@@ -21,8 +21,7 @@ def script(serve, target):
     def script(handler, text, *args, kind="websockets", errors="", **options):
         server = serve(handler, kind)
         result = target.run(PRELUDE + textwrap.dedent(text), server.url, *args, **options)
-        for i in range(server.count):
-            server.result(i)
+        server.served(result)
         assert (result.status, errors in result.errors, bool(result.errors)) == (
             0, True, bool(errors)), result
         return result.lines

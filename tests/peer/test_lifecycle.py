@@ -284,8 +284,8 @@ def test_connection_outlives_the_loop(talk, open_first, renew):
         print("last line")
     """
     lines = talk(server, script)
-    opened = ["open", "last line"] if open_first else ["last line", "open"]
-    assert lines == [*opened, "receive 1 hello", "closed -6"]
+    lines.remove("last line")  # on a chip, events come between any two lines
+    assert lines == ["open", "receive 1 hello", "closed -6"]
 
 
 def test_connection_outlives_several_loops(talk):

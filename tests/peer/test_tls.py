@@ -528,8 +528,7 @@ def nodemcu(serve, target, certificates):
             ws.connect(url)
         """), server.url)
         assert (result.status, result.errors) == (0, ""), result
-        for i in range(server.count):
-            server.result(i)
+        server.served(result)
         return result.lines
 
     return nodemcu
