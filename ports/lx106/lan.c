@@ -20,6 +20,7 @@
 #include "lwip/dns.h"
 #include "lwip/etharp.h"
 #include "lwip/init.h"
+#include "lwip/tcp.h"
 #include "lwip/timeouts.h"
 #include "netif/ethernet.h"
 #include "board.h"
@@ -169,6 +170,26 @@ void __wrap_mp_sched_keyboard_interrupt(void) {
         }
     }
     __real_mp_sched_keyboard_interrupt();
+}
+
+// ---- Closing
+
+// MicroPython's close() clears these two also of a listening PCB, which ends before them: that
+// would clear the send window of a connection whose PCB lies behind it.
+
+void __real_tcp_recv(struct tcp_pcb *pcb, tcp_recv_fn recv);
+void __real_tcp_err(struct tcp_pcb *pcb, tcp_err_fn err);
+
+void __wrap_tcp_recv(struct tcp_pcb *pcb, tcp_recv_fn recv) {
+    if (pcb->state != LISTEN) {
+        __real_tcp_recv(pcb, recv);
+    }
+}
+
+void __wrap_tcp_err(struct tcp_pcb *pcb, tcp_err_fn err) {
+    if (pcb->state != LISTEN) {
+        __real_tcp_err(pcb, err);
+    }
 }
 
 // ---- Start
