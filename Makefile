@@ -8,7 +8,7 @@ PYTHON := $(BUILD)/venv/bin/python
 MPY_CROSS := build/mpy-cross/mpy-cross
 
 build_packages := build-essential bzip2 ca-certificates python3 python3-venv xz-utils
-test_packages := gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106
+test_packages := chromium-headless-shell gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106
 board_packages := gcc-xtensa-lx106 picolibc-xtensa-lx106-elf qemu-system-misc
 bench_packages := picolibc-riscv64-unknown-elf picolibc-xtensa-lx106-elf qemu-system-misc valgrind
 
@@ -28,7 +28,7 @@ endif
 help:  ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
 
-.PHONY: demo test unix unix32 stock failalloc natmod lx106 run-lx106 size bench figures herd lint clean
+.PHONY: demo test unix unix32 stock failalloc natmod lx106 run-lx106 size bench figures screenshot herd lint clean
 demo: build/unix/micropython build/venv/.made-demo  ## run a NodeMCU script against a real server
 	@$(PYTHON) tools/demo.py
 
@@ -47,8 +47,8 @@ lx106: build/lx106/firmware.elf  ## firmware for an emulated ESP8266-class board
 unix unix32 stock failalloc natmod lx106:
 	@:
 
-run-lx106: build/lx106/firmware.elf | packages-board  ## its REPL; SCRIPT=examples/… ARGS=… runs a script first
-	@python3 tools/lx106.py --firmware $< $(SCRIPT) $(ARGS)
+run-lx106: build/lx106/firmware.elf | packages-board  ## its REPL; SCRIPT=examples/… ARGS=… runs a script first, PORT=… is its server's
+	@python3 tools/lx106.py --firmware $< $(if $(PORT),--port $(PORT)) $(SCRIPT) $(or $(ARGS),$(PORT))
 
 frozen = $(filter-out %/manifest.py,$(wildcard modwebsocket/*.py)) lua_compat/websocket.py
 size: $(MPY_CROSS) build/venv/.made-test | packages-bench  ## bytes of the C part and of frozen Python
@@ -70,6 +70,10 @@ endif
 figures: lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench  ## measure the board, put the figures into README.md
 	@$(PYTHON) tools/bench/kernels.py --machine lx106 --write && \
 		$(PYTHON) tools/bench/board.py --write && $(PYTHON) tools/bench/memory.py --write
+
+screenshot: lx106 build/qemu_plugin.so build/venv/.made-test  ## of the board's dashboard in a browser; writes docs/dashboard.png
+	@$(PYTHON) -m pytest -q --target lx106 tests/peer/test_browser.py -k dashboard \
+		--screenshot docs/dashboard.png
 
 herd:  ## simulate how many devices come back to their server; writes docs/reconnect.svg
 	@python3 tools/herd.py

@@ -191,7 +191,7 @@ class Board(Target):
 
     def forward(self, port):
         """As Target.forward()."""
-        self._net = f",hostfwd=tcp:127.0.0.1:{port}-:{port}"
+        self._net = lx106.forwarded(port)
 
     def fits(self, size, on_board):
         """As Target.fits()."""
@@ -264,6 +264,7 @@ OF_TARGET = {"unix": "unix", "failalloc": "failalloc", "start_board": "lx106"}
 
 def pytest_addoption(parser):
     parser.addoption("--target", help="run the tests of this target only")
+    parser.addoption("--screenshot", help="where test_dashboard() leaves one of the dashboard")
 
 
 def pytest_configure(config):

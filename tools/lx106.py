@@ -1,6 +1,6 @@
 """Run the emulated ESP8266-class board (ports/lx106) in QEMU.
 
-    python3 tools/lx106.py [--firmware FILE] [--files FILE...] [SCRIPT [ARG...]]
+    python3 tools/lx106.py [--firmware FILE] [--files FILE...] [--port PORT] [SCRIPT [ARG...]]
 
 Without a script a person gets the board's REPL; Ctrl-A X ends it. A script becomes main.py: it
 runs at once, and the REPL follows while its callbacks go on. If nobody can type there, because
@@ -84,6 +84,11 @@ def command(files=None, serial="stdio", net="", firmware=FIRMWARE, control=None,
     if files:
         words += ["-device", f"loader,file={files},addr={_FILES_AT:#x},force-raw=on"]
     return [str(word) for word in (*words, *options)]
+
+
+def forwarded(port):
+    """What command() takes as net, to have a port of 127.0.0.1 be the board's."""
+    return f",hostfwd=tcp:127.0.0.1:{port}-:{port}"
 
 
 def checked(report):
@@ -190,6 +195,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--firmware", type=Path, default=FIRMWARE)
     parser.add_argument("--files", type=Path, nargs="*", default=[], help="for its file system")
+    parser.add_argument("--port", type=int, help="of this machine, is the board's of that number")
     parser.add_argument("script", type=Path, nargs="?")
     parser.add_argument("args", nargs=argparse.REMAINDER)
     args = parser.parse_args()
@@ -210,7 +216,8 @@ def main():
         packed.write(pack(files))
         packed.flush()
         serial = "mon:stdio" if person else "stdio"
-        done = subprocess.run(command(packed.name, serial, firmware=args.firmware), check=False)
+        net = forwarded(args.port) if args.port else ""
+        done = subprocess.run(command(packed.name, serial, net, args.firmware), check=False)
     return done.returncode
 
 
