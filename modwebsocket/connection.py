@@ -257,6 +257,7 @@ class Connection:
         if not isinstance(data, (bytes, str)):
             data = bytes(memoryview(data))
         if queue or not self.codec.frame(first, data):
+            self.codec.attach(None)  # the short way would overtake it
             queue.append((first, data, counts_len))
             self.queued_len += counts_len
 

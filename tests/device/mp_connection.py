@@ -29,6 +29,7 @@ from modwebsocket.events import (
     CONNECTING,
     FAILED,
     NONE,
+    NOT_TAKEN,
     OPEN,
     OPENED,
     SERVER,
@@ -293,6 +294,23 @@ def test_the_queue_keeps_the_order():
             (f"{i}" * 2)[:2].encode() for i in range(count)
         ]
         assert conn.queued_len == 0
+
+
+def test_the_short_way_overtakes_nothing():
+    for role in ROLES:
+        for room in range(0, 260, 5):
+            conn = opened(role, tx_len=160)
+            stream = Stream(room=room)
+            conn.codec.attach(stream)
+            conn.send(b"1" * 200)  # by reference
+            conn.send("2" * 50)  # waits
+            conn.flush(stream)
+            if conn.send_now("3") == NOT_TAKEN:
+                conn.send("3")
+            stream.room = 1000
+            assert conn.flush(stream) == 0
+            got = [payload[:1] for _, _, payload in frames(stream.written)]
+            assert got == [b"1", b"2", b"3"], (role, room, got)
 
 
 def test_a_full_queue_takes_nothing():
