@@ -498,7 +498,9 @@ static mp_obj_t WS_CODE codec_readinto(mp_obj_t self_in, mp_obj_t buf) {
     if (len > info.len) {
         mp_raise_ValueError(MP_ERROR_TEXT("buffer"));
     }
-    ws_move(info.buf, self->payload, len);
+    if (len != 0) {     // else either may be NULL, which memmove() does not take
+        ws_move(info.buf, self->payload, len);
+    }
     return MP_OBJ_NEW_SMALL_INT(len);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(codec_readinto_obj, codec_readinto);
