@@ -21,7 +21,7 @@ static unsigned long check_failures;
         } \
     } while (0)
 
-static int check_report(void) {
+static inline int check_report(void) {
     printf("%lu checks, %lu failed\n", check_count, check_failures);
     return check_count == 0 || check_failures != 0;
 }
