@@ -10,6 +10,7 @@ MPY_CROSS := build/mpy-cross/mpy-cross
 build_packages := build-essential bzip2 ca-certificates python3 python3-venv xz-utils
 test_packages := chromium-headless-shell gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106
 board_packages := gcc-xtensa-lx106 picolibc-xtensa-lx106-elf qemu-system-misc
+fuzz_packages := clang-14 libclang-rt-14-dev
 bench_packages := picolibc-riscv64-unknown-elf picolibc-xtensa-lx106-elf qemu-system-misc valgrind
 
 MAKEFLAGS += --no-print-directory -j$(shell nproc)
@@ -28,15 +29,24 @@ endif
 help:  ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
 
-.PHONY: demo test unix unix32 stock failalloc natmod lx106 run-lx106 size bench figures screenshot herd lint clean
+.PHONY: demo test unix unix32 stock failalloc natmod lx106 run-lx106 fuzz size bench figures screenshot \
+	herd lint clean
 demo: build/unix/micropython build/venv/.made-demo  ## run a NodeMCU script against a real server
 	@$(PYTHON) tools/demo.py
+
+fuzzers_c := build/fuzz/decoder build/fuzz/kernels
+fuzzers_python := $(addprefix build/fuzz/,codec connection planted request response url)
+fuzzers := $(fuzzers_c) $(fuzzers_python)
 
 # Tests wait more than they compute.
 TEST_JOBS := $(shell expr $$(nproc) + 1)
 TARGETS := unix unix32 stock failalloc natmod lx106
-test: $(or $(TARGET),$(TARGETS)) build/qemu_plugin.so build/venv/.made-test  ## run all tests; TARGET=lx106 or ARGS="-k url" for some
+test: $(or $(TARGET),$(TARGETS) $(fuzzers)) build/qemu_plugin.so build/venv/.made-test  ## run all tests; TARGET=lx106 or ARGS="-k url" for some
 	@$(PYTHON) -m pytest -n $(TEST_JOBS) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+	@$(if $(TARGET)$(ARGS),,echo fuzzing for 60 s; python3 tools/fuzz.py --seconds 60)
+
+fuzz: $(fuzzers)  ## fuzz for SECONDS=60 in all, by the clock; ARGS="url codec" for some targets
+	@python3 tools/fuzz.py $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 unix: build/unix/micropython  ## MicroPython for this machine with modwebsocket in it
 unix32: build/unix32/micropython  ## the same as a 32-bit program without TLS, to measure memory
@@ -86,12 +96,12 @@ clean:  ## remove build/; the cache stays
 
 # --- Set-up -----------------------------------------------------------------------------------
 
-# In a row, because apt runs once at a time.
-.PHONY: packages-build packages-test packages-board packages-bench
+.PHONY: packages-build packages-test packages-board packages-bench packages-fuzz
 packages-test: packages-build
 packages-board: packages-test
 packages-bench: packages-board
-packages-build packages-test packages-board packages-bench: packages-%:
+packages-fuzz: packages-build
+packages-build packages-test packages-board packages-bench packages-fuzz: packages-%:
 	@tools/packages.sh $($*_packages)
 
 $(MPY)/py/mpconfig.h $(MPY)/lib/mbedtls/include/mbedtls/version.h &: | packages-build
@@ -116,7 +126,8 @@ tree := build/tree $(MPY)/py/mpconfig.h $(MPY)/lib/mbedtls/include/mbedtls/versi
 .PHONY: FORCE
 build/tree: FORCE
 	@echo $(MPY) | cmp -s - $@ || { \
-		rm -rf $(addprefix build/,mpy-cross unix unix32 stock failalloc natmod lx106 size); \
+		rm -rf $(addprefix build/,mpy-cross unix unix32 stock failalloc natmod lx106 size \
+			fuzz/micropython); \
 		mkdir -p build; echo $(MPY) >$@; }
 
 # MicroPython's own makefiles track dependencies; ours only decides whether to ask them.  A result
@@ -159,3 +170,20 @@ build/natmod/%/_wscore.mpy: $(wildcard modwebsocket/wscore/*) $(tree) build/venv
 		| packages-test
 	$(call mpy_make,-C $(@D) -f $(CURDIR)/modwebsocket/wscore/Makefile \
 		MPY_DIR=$(MPY) ARCH=$* PYTHON=$(PYTHON))
+
+$(fuzzers_c): build/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h tests/core/*.h) \
+		$(wildcard modwebsocket/wscore/*.[ch]) | packages-fuzz
+	@echo building $@; mkdir -p $(@D) && clang-14 -std=c99 -Wall -Wextra -Werror -O1 -g \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-Imodwebsocket/wscore -Itests/core $< modwebsocket/wscore/wscore.c -o $@
+
+build/fuzz/micropython/fuzz: $(wildcard modwebsocket/*.py modwebsocket/wscore/*) \
+		$(wildcard ports/fuzz/* tests/fuzz/*.py tests/fuzz/*.h) \
+		$(tree) $(MPY_CROSS) build/micropython-lib/README.md | packages-fuzz
+	$(call mpy_make,-C ports/fuzz CC=clang-14 BUILD=$(CURDIR)/$(@D) MPY_DIR=$(MPY) \
+		USER_C_MODULES=$(CURDIR)/modwebsocket \
+		MICROPY_MPYCROSS=$(CURDIR)/$(MPY_CROSS) MPY_LIB_DIR=$(BUILD)/micropython-lib)
+
+# It looks at the name by which it is called.
+$(fuzzers_python): build/fuzz/micropython/fuzz
+	@ln -sf micropython/fuzz $@

@@ -29,6 +29,10 @@ apt_get() {
         apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=2 "$@" </dev/null
 }
 
+# One apt at a time.
+exec 9<"$0"
+flock 9
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "installing Debian packages: ${missing[*]}"

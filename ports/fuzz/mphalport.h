@@ -1,0 +1,1 @@
+// Nothing: no time passes and no pin moves.
