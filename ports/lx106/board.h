@@ -53,6 +53,10 @@ bool board_arg(const char *name, uint32_t *value);
 // Looks at every device: serial line, network, timers.
 void board_poll(void);
 
+// The same; a board_wait() that follows sleeps only if neither this nor a later board_poll() found
+// anything, because who waits has not seen that yet.
+void board_look(void);
+
 // Sleeps until a device has news, a timer is due, or for timeout_ms; -1: no other limit.
 void board_wait(int timeout_ms);
 
@@ -62,9 +66,10 @@ void uart_init(void);
 
 // The network is up, or has failed to come up within 2 s, on return.
 void lan_init(void);
-void lan_poll(void);
-// lwIP's timers; a look once a millisecond is enough.
-void lan_timers(void);
+// Returns true if it found anything.
+bool lan_poll(void);
+// lwIP's timers; a look once a millisecond is enough. Returns true if one was due.
+bool lan_timers(void);
 // A bad network: from now on every n-th frame is lost, counted both ways; 0: none.
 void lan_lose(unsigned n);
 // Milliseconds until lwIP's next timer is due.

@@ -120,6 +120,8 @@ static uint32_t timer_ms(void) {
 
 // ---- Waiting
 
+static bool news;                           // since the last board_look()
+
 void board_poll(void) {
     // What does not fit stays in the UART; QEMU then stops reading, and nothing is lost.
     while ((UART_LSR & UART_LSR_DR) && ringbuf_free(&stdin_ringbuf)) {
@@ -130,18 +132,28 @@ void board_poll(void) {
             ringbuf_put(&stdin_ringbuf, c);
         }
     }
-    lan_poll();
+    if (lan_poll()) {
+        news = true;
+    }
     // At most once a millisecond.
     static uint32_t last;
     uint32_t now = mp_hal_ticks_cpu();
     if (now - last >= CYCLES_PER_MS) {
         last = now;
-        lan_timers();
+        if (lan_timers()) {
+            news = true;
+        }
         if (timer_ms() == 0) {
             timer_set = false;
             soft_timer_handler();
+            news = true;
         }
     }
+}
+
+void board_look(void) {
+    news = false;
+    board_poll();
 }
 
 void board_wait(int timeout_ms) {
@@ -149,8 +161,9 @@ void board_wait(int timeout_ms) {
     if (timeout_ms >= 0) {
         ms = MIN(ms, (uint32_t)timeout_ms);
     }
-    if (ms == 0 || ringbuf_avail(&stdin_ringbuf) || MP_STATE_VM(sched_state) == MP_SCHED_PENDING
+    if (news || ms == 0 || ringbuf_avail(&stdin_ringbuf) || MP_STATE_VM(sched_state) == MP_SCHED_PENDING
         || MP_STATE_MAIN_THREAD(mp_pending_exception) != MP_OBJ_NULL) {
+        news = false;
         return;
     }
     uint32_t wake = mp_hal_ticks_cpu() + ms * CYCLES_PER_MS;

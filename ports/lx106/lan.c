@@ -99,17 +99,26 @@ static void receive(void) {
     }
 }
 
-void lan_poll(void) {
+bool lan_poll(void) {
     uint32_t source = INT_SOURCE;
     if (source) {
         INT_SOURCE = source;
         receive();
     }
-    netif_poll_all();                       // what this board sends to itself
+    struct netif *netif;
+    NETIF_FOREACH(netif) {
+        if (netif->loop_first) {            // what this board sends to itself
+            netif_poll(netif);
+            source = INT_RECEIVED;
+        }
+    }
+    return source != 0;
 }
 
-void lan_timers(void) {
+bool lan_timers(void) {
+    bool due = lan_timer_ms() == 0;
     sys_check_timeouts();
+    return due;
 }
 
 uint32_t lan_timer_ms(void) {

@@ -87,14 +87,15 @@
 // The devices are polled while Python runs, every so many jumps and returns, as on the ESP8266.
 uint32_t board_random(void);
 void board_poll(void);
+void board_look(void);
 void board_wait(int timeout_ms);
-#define MICROPY_INTERNAL_EVENT_HOOK             board_poll()
+#define MICROPY_INTERNAL_EVENT_HOOK             board_look()
 #define MICROPY_INTERNAL_WFE(TIMEOUT_MS)        board_wait(TIMEOUT_MS)
 #define MICROPY_VM_HOOK_COUNT                   (10)
 #define MICROPY_VM_HOOK_INIT static unsigned vm_hook_divisor = MICROPY_VM_HOOK_COUNT;
 #define MICROPY_VM_HOOK_POLL if (--vm_hook_divisor == 0) { \
         vm_hook_divisor = MICROPY_VM_HOOK_COUNT; \
-        MICROPY_INTERNAL_EVENT_HOOK; \
+        board_poll(); \
 }
 #define MICROPY_VM_HOOK_LOOP                    MICROPY_VM_HOOK_POLL
 #define MICROPY_VM_HOOK_RETURN                  MICROPY_VM_HOOK_POLL
