@@ -88,6 +88,17 @@ static inline __attribute__((always_inline)) const uint16_t *ws_qstr_table(void)
 // mp_is_nonblocking_error() is 0 where a native module is built.
 #define WOULD_BLOCK(error) ((error) == MP_EAGAIN || (error) == MP_EWOULDBLOCK)
 
+#if MICROPY_PY_LWIP && !MICROPY_ENABLE_DYNRUNTIME
+// modlwip's write waits up to 200 times 50 ms for lwIP's memory, and if none came says that it has
+// sent what it has not.
+#include "py/mphal.h"
+#define LWIP_STARTS mp_uint_t start_ms = mp_hal_ticks_ms();
+#define LWIP_LOST(n) ((n) != MP_STREAM_ERROR && mp_hal_ticks_ms() - start_ms >= 200 * 50)
+#else
+#define LWIP_STARTS
+#define LWIP_LOST(n) (0)
+#endif
+
 #define RX_MIN (WS_HEADER_MAX + WS_CONTROL_MAX)
 #define TX_MIN (WS_HEADER_MAX + WS_CONTROL_MAX + 3)
 
@@ -630,8 +641,12 @@ static int WS_CODE tx_flush(codec_t *self, mp_obj_t stream) {
             self->offered = 0;
         }
         self->busy = 1;
+        LWIP_STARTS
         mp_uint_t n = protocol->write(stream, self->tx + self->tx_at, len, &error);
         self->busy = 0;
+        if (LWIP_LOST(n)) {
+            return MP_ETIMEDOUT;
+        }
         if (n == MP_STREAM_ERROR && !WOULD_BLOCK(error)) {
             return stream_error(error);
         }
