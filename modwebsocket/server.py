@@ -19,7 +19,9 @@ from .upgrade import Request, refusal, response
 _SERVER = const(1)
 _OPEN = const(1)  # Connection.state
 _SPARE = const(2)  # connections beside those of WebSockets: for pages and refusals
+_QUEUE = const(5)  # as many connections as an ESP8266 has: what fits in no queue lwIP would reset
 _LINGER_MS = const(300)
+_RETRY_MS = const(100)
 
 
 class Server:
@@ -67,7 +69,7 @@ class Server:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(address[-1])
-            sock.listen(max_connections + _SPARE)
+            sock.listen(max_connections + _QUEUE)
             sock.setblocking(False)
         except BaseException:
             sock.close()
@@ -82,6 +84,13 @@ class Server:
         """Stop listening, and close all connections; wait_closed() waits for that."""
         if self._sock:
             self._task.cancel()
+            try:
+                # Who still waits there.  Closed with the listening socket, every second one would
+                # stay in lwIP for good.
+                while True:
+                    self._sock.accept()[0].close()
+            except (OSError, MemoryError):
+                pass
             self._sock.close()
             self._sock = None
         for ws in self.clients:
@@ -89,8 +98,9 @@ class Server:
             if ws._full:
                 ws._go_on()
         for entry in tuple(self._tasks):
-            # Those whose request is not in; the others have their answer soon.
-            if not entry[1]:
+            # Those whose request is not in; the others have their answer soon, or have not begun
+            # (None): cancelled before its first step a task would not get to its `finally`.
+            if entry[1] is False:
                 entry[0].cancel()
 
     # async
@@ -117,28 +127,35 @@ class Server:
                 # Who comes waits in the system's queue.
                 yield self._wait()
             yield core._io_queue.queue_read(self._sock)
+            sock = entry = None
             try:
                 sock, _ = self._sock.accept()
-            except OSError:
-                continue  # gone again
-            try:
+                try:
+                    # At once: lwIP crashes at an option of a socket that was reset meanwhile.
+                    sock.setsockopt(6, getattr(socket, "TCP_NODELAY", 1), 1)
+                except OSError:
+                    pass
+                sock.setblocking(False)
                 entry = [None, None]
-                entry[0] = core.create_task(self._talk(sock, entry))
                 self._tasks.append(entry)
-            except MemoryError:
-                sock.close()
+                entry[0] = core.create_task(self._talk(sock, entry))
+            except (OSError, MemoryError):
+                # Gone again, or there is no room for it, and that may last.
+                if sock:
+                    sock.close()
+                if entry in self._tasks:
+                    self._tasks.remove(entry)
+                yield from core.sleep_ms(_RETRY_MS)
 
     # async
     def _talk(self, sock, entry):
-        # A connection from its first byte to its last.  entry: its [task, whether the request is
-        # in].
+        # A connection from its first byte to its last.  entry: its [task, whether the request
+        # is in; None: it has not begun].
         ws = None
         try:
-            sock.setblocking(False)
-            try:
-                sock.setsockopt(6, getattr(socket, "TCP_NODELAY", 1), 1)
-            except OSError:
-                pass
+            entry[1] = False
+            if not self._sock:
+                raise OSError  # closed before this began
             conn = Connection(os.urandom(20), _SERVER, **self._limits)
             request = Request(self._max_head_len)
             try:
