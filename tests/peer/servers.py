@@ -25,6 +25,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 FIN = 0x80
 MASK = 0x80
 WAIT_S = 10  # for anything that a script is to do
+HARD_S = 0.05  # QEMU's network loses what was sent less than this before a reset
 
 
 # What goes wrong is told by Server.result(). Python 3.11 must not format tracebacks in this thread
@@ -295,6 +296,7 @@ class Wire:
         self.reader = reader
         self.writer = writer
         self.head = b""
+        self._sent_at = 0  # of the loop's clock
 
     async def request(self):
         """Reads the request's head; returns it as bytes."""
@@ -330,6 +332,7 @@ class Wire:
         """Sends bytes."""
         self.writer.write(data)
         await self.writer.drain()
+        self._sent_at = asyncio.get_running_loop().time()
 
     async def frame(self):
         """Reads one frame, which must be masked and whole; returns (opcode, payload).
@@ -381,12 +384,20 @@ class Wire:
 
     async def close(self):
         """Ends TCP in order."""
+        if self.writer.can_write_eof():
+            # Closed with something unread it would be reset.
+            with suppress(OSError, TimeoutError):
+                self.writer.write_eof()
+                async with asyncio.timeout(HARD_S):
+                    while await self.reader.read(4096):
+                        pass
         self.writer.close()
         with suppress(ConnectionError):
             await self.writer.wait_closed()
 
     async def drop(self):
         """Ends TCP by a reset."""
+        await asyncio.sleep(self._sent_at + HARD_S - asyncio.get_running_loop().time())
         reset(self.writer)
 
 

@@ -3,11 +3,12 @@
 import asyncio
 import base64
 import socket
+import struct
 import textwrap
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import aiohttp
 import pytest
@@ -17,6 +18,7 @@ from peer.servers import CLOSE, FIN, MASK, PING, PONG, TEXT, accept_key
 
 SIZES = [0, 1, 125, 126, 4000]
 BIG_SIZES = [65535, 65536, 100_000]
+RESET = struct.pack("ii", 1, 0)
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 # Stands before the scripts, which may define handler(ws) and options of serve(); GET /stop ends
@@ -71,23 +73,34 @@ class Served:
         self.url = f"ws://127.0.0.1:{port}/"
         self.process = process
 
-    def get(self, path="/", **headers):
+    def get(self, path="/"):
         """A plain GET: (status, headers, body)."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
                 return response.status, response.headers, response.read()
         except urllib.error.HTTPError as e:
             return e.code, e.headers, e.read()
 
-    def raw(self, data):
-        """What comes back for these bytes until the server ends TCP."""
+    def raw(self, data, end=False):
+        """What comes back for these bytes until the server ends TCP.
+
+        end: whether they end TCP, one way.
+        """
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as s:
             s.sendall(data)
+            if end:
+                s.shutdown(socket.SHUT_WR)
             answer = b""
             while more := s.recv(4096):
                 answer += more
         return answer
+
+
+def reset(s):
+    """Ends a socket's TCP by a reset."""
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    s.close()
 
 
 def free_port():
@@ -101,14 +114,14 @@ def free_port():
 def serving(target):
     """serving(script, errors) starts a script that serves, and returns its Served.
 
-    errors: what it prints to stderr, str, in part.
+    errors: what it prints to stderr, str, in part. end: of the script.
     """
     started = []
 
-    def serving(script="", errors=""):
+    def serving(script="", errors="", end=END):
         port = free_port()
         target.forward(port)
-        process = target.start(PRELUDE + textwrap.dedent(script) + END, port)
+        process = target.start(PRELUDE + textwrap.dedent(script) + textwrap.dedent(end), port)
         served = Served(port, process)
         started.append((served, errors))
         process.until("serving")
@@ -116,8 +129,12 @@ def serving(target):
 
     yield serving
     for served, errors in started:
-        with suppress(OSError):  # the answer may be lost with the board
-            served.get("/stop")
+        for _ in range(3):
+            # The answer may be lost with the board, or be a 408.
+            with suppress(OSError):
+                answer = served.get("/stop")
+                if not answer or answer[0] == 200:
+                    break
         served.result = served.process.result()
         assert served.result.status == 0, served.result
         assert (errors in served.result.errors) if errors else not served.result.errors
@@ -449,7 +466,8 @@ HOSTILE = [
 def test_hostile_requests_are_refused(serving):
     served = serving("options['origins'] = ('http://good',)")
     for name, request, status in HOSTILE:
-        answer = served.raw(request)
+        # What has not ended the server reads for a while; the last one shows that.
+        answer = served.raw(request, end=name != "endless line")
         assert answer.startswith(f"HTTP/1.1 {status} ".encode()), (name, answer)
         assert b"\r\nConnection: close\r\n" in answer
     assert b"\r\nSec-WebSocket-Version: 13\r\n" in served.raw(
@@ -490,15 +508,14 @@ def test_broken_frames_end_with_their_code(serving, frames, code):
     assert answer.endswith(bytes((FIN | CLOSE, 2)) + code.to_bytes(2, "big")), answer
 
 
-@pytest.mark.not_on("lx106", "there a later request is lost now and then, not yet understood")
-def test_slow_request_gets_408(serving):
-    served = serving("options['request_timeout_ms'] = 200")
+def test_slow_request_gets_408(serving, target):
+    # lwIP may tell of a request's first bytes 250 ms late.
+    served = serving(f"options['request_timeout_ms'] = {target.fits(200, 1500)}")
     start = time.monotonic()
     assert served.raw(b"GET / HTTP/1.1\r\nHo").startswith(b"HTTP/1.1 408 ")
     assert time.monotonic() - start < 5
 
 
-@pytest.mark.not_on("lx106", "there a later request is lost now and then, not yet understood")
 def test_one_connection_too_many_gets_503_and_pages_go_on(serving, loop):
     served = serving("options['max_connections'] = 1")
 
@@ -509,10 +526,14 @@ def test_one_connection_too_many_gets_503_and_pages_go_on(serving, loop):
             assert (await asyncio.to_thread(served.get, "/"))[0] == 200
             await ws.send("x")
             assert await ws.recv() == "x"
-        await asyncio.sleep(0.1)
-        async with websockets.asyncio.client.connect(served.url) as ws:
-            await ws.send("again")
-            assert await ws.recv() == "again"
+        # The server may still be about to notice.
+        async with asyncio.timeout(5):
+            while True:
+                with suppress(websockets.exceptions.InvalidStatus):
+                    async with websockets.asyncio.client.connect(served.url) as ws:
+                        await ws.send("again")
+                        assert await ws.recv() == "again"
+                    break
 
     loop.run(client())
 
@@ -526,14 +547,135 @@ def test_connections_that_say_nothing_do_not_keep_others_out(serving, target):
         s.close()
 
 
-@pytest.mark.not_on("lx106", "there a later request is lost now and then, not yet understood")
-def test_hang_ups_at_every_byte_leave_nothing(serving):
+def test_hang_ups_at_every_byte_leave_nothing(serving, target):
     served = serving()
     data = handshake() + masked(TEXT, b"x")
-    for end in range(0, len(data), 7):
+    for i, end in enumerate(range(0, len(data), 7)):
         with socket.create_connection(("127.0.0.1", served.port)) as s:
             s.sendall(data[:end])
+        # lwIP has five connections, and may note a hang-up a second late.
+        if i % target.fits(8, 1) == 0:
+            assert served.get("/")[0] == 200
+
+
+def test_resets_do_not_hurt_a_busy_server(serving):
+    # modlwip crashes at an option of a socket that was reset; see server.py.
+    served = serving("""
+        from time import sleep_ms
+        async def busy():
+            while True:
+                sleep_ms(30)
+                await asyncio.sleep_ms(0)
+        asyncio.create_task(busy())
+    """)
+    for _ in range(8):
+        s = socket.create_connection(("127.0.0.1", served.port))
+        time.sleep(0.04)
+        reset(s)
     assert served.get("/")[0] == 200
+
+
+# Five connections fit the board's memory.
+SMALL = """
+        options.update(rx_len=256, tx_len=256)
+"""
+
+
+def all_at_once(served):
+    """Four WebSockets and a page: lwIP's five connections, which must be free."""
+
+    async def clients():
+        async with asyncio.timeout(20), AsyncExitStack() as stack:
+            for i in range(4):
+                ws = await stack.enter_async_context(
+                    websockets.asyncio.client.connect(served.url))
+                await ws.send(str(i))
+                assert await ws.recv() == str(i)
+            assert (await asyncio.to_thread(served.get, "/"))[0] == 200
+
+    return clients()
+
+
+def test_server_that_closes_forgets_who_waits_to_be_accepted(serving, loop):
+    served = serving(SMALL + """
+        from time import sleep_ms
+        pages = page
+        def page(path):
+            if path != "/busy":
+                return pages(path)
+            sleep_ms(300)
+            server.close()
+    """, end="""
+        async def main():
+            global server
+            for _ in range(3):
+                server = await aio.serve(handler, None, int(sys.argv[1]), page=page, **options)
+                print("serving")
+                await server.wait_closed()
+            await asyncio.sleep_ms(100)
+        asyncio.run(main())
+    """)
+    for _ in range(2):
+        busy = socket.create_connection(("127.0.0.1", served.port))
+        busy.sendall(b"GET /busy HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.1)
+        waiting = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(3)]
+        while busy.recv(4096):
+            pass
+        for s in (busy, *waiting):
+            s.close()
+        served.process.until("serving")
+    loop.run(all_at_once(served), 30)
+
+
+def test_200_connections_of_all_kinds_leave_nothing(serving, loop):
+    served = serving(SMALL + """
+        options["request_timeout_ms"] = 1000
+        pages = page
+        def page(path):
+            if path != "/heap":
+                return pages(path)
+            gc.collect()
+            return str(gc.mem_free())
+    """)
+    data = handshake() + masked(TEXT, b"x")
+
+    def page():
+        assert served.get("/")[0] == 200
+
+    def refused():
+        assert served.raw(b"PUT / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 405 ")
+
+    def left(end, how):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as s:
+            s.sendall(data[:end])
+            if end == len(data):
+                while not s.recv(4096).endswith(b"x"):
+                    pass
+            how(s)
+
+    def close(s):
+        s.sendall(masked(CLOSE, b"\x03\xe8"))
+        while s.recv(4096):
+            pass
+
+    kinds = [page, refused, lambda: left(len(data), close)]
+    kinds += [lambda end=end, how=how: left(end, how)
+              for end in (0, 20, len(data) - 1, len(data)) for how in (reset, socket.socket.close)]
+
+    def heap():
+        return max(int(served.get("/heap")[2]) for _ in range(5))
+
+    for i in range(200):
+        if i == 2 * len(kinds):
+            free = heap()
+        kinds[i // 2 % len(kinds)]() if i % 2 else page()
+    # The last ones' end may not have come to its notice.
+    end = time.monotonic() + 10
+    while heap() < free - 256:
+        assert time.monotonic() < end, (heap(), free)
+
+    loop.run(all_at_once(served), 30)
 
 
 def test_without_a_page_a_plain_get_gets_426(target):
