@@ -269,6 +269,7 @@ class Client:
                 defaults=defaults,
                 protocols=[p.strip() for p in offered.split(",")],
                 name_port=True,
+                max_body_len=0,
                 verify=bool(self._options.get("cadata") or self._options.get("pin")),
                 **self._options
             )

@@ -5,7 +5,6 @@ in, while nobody waits for one. Only who imports this has it in memory.
 """
 
 from asyncio import core
-from errno import ECONNRESET, EIO, ETIMEDOUT
 from time import ticks_diff, ticks_ms
 
 from micropython import const
@@ -13,8 +12,7 @@ from micropython import const
 from _wscore import check
 
 from . import pump
-from .closed import ConnectionClosed
-from .errors import HandshakeError
+from .closed import ConnectionClosed, failure
 from .link import Link
 
 # See events.py.
@@ -200,22 +198,6 @@ class WebSocket(Link):
         reason = self.reason if self._conn is None else conn.close_reason
         return ConnectionClosed(self, code, reason)
 
-    def _failure(self):
-        # Why there is no connection.
-        cause = self.cause
-        if cause == "http" or cause == "handshake":
-            error = HandshakeError(self.text)
-            error.status = self.status
-        elif cause == "memory":
-            error = MemoryError()
-        elif cause == "deadline":
-            error = OSError(ETIMEDOUT, cause)
-        elif cause == "eof":
-            error = OSError(ECONNRESET, cause)
-        else:
-            error = OSError(self.errno or EIO, self.text or cause)
-        return error
-
     # async
     def _connect(self, url, options):
         Link.__init__(self, url, self._happened, **options)
@@ -228,7 +210,7 @@ class WebSocket(Link):
             self._give_up()
             raise
         if not self._opened:
-            raise self._failure()
+            raise failure(self)
         return self
 
     def _give_up(self):
@@ -372,7 +354,7 @@ def connect(url, max_inbox=16, max_inbox_len=16384, **options):
 
     max_inbox, max_inbox_len: see WebSocket. options: those of Link.
     Raises URLError, ValueError, TypeError at once or when awaited; then OSError (ETIMEDOUT after
-    connect_timeout_ms), HandshakeError (with the HTTP status as its attribute `status`) and
+    connect_timeout_ms), HandshakeError (with the answer's status, headers and body) and
     MemoryError.
     """
     return _Connecting(url, (max_inbox, max_inbox_len), options)

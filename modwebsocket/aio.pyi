@@ -21,6 +21,13 @@ class _Options(TypedDict, total=False):
     tx_len: int
     max_message_len: int
     max_queue_len: int
+    cadata: str | Buffer | None
+    context: object | None
+    pin: str | bytes | Collection[str | bytes] | None
+    verify: bool
+    max_redirects: int
+    max_body_len: int
+    keep_response: bool
 
 class _ServerOptions(TypedDict, total=False):
     page: _Page | None

@@ -12,8 +12,7 @@ from time import ticks_add, ticks_diff, ticks_ms
 from micropython import const
 
 from . import flow, pump
-from .closed import ConnectionClosed
-from .errors import HandshakeError
+from .closed import ConnectionClosed, failure
 from .link import Link
 
 # See events.py.
@@ -73,8 +72,8 @@ class WebSocket:
         max_unread_len: once so many bytes (32 at least for each message) wait for recv(), no more
         is read, until recv() has returned them. options: of Link and Connection; with parts=True,
         recv() returns parts of messages, as they come.
-        Raises URLError, HandshakeError (the server refused), OSError (DNS, network, time),
-        ConnectionClosed, MemoryError; RuntimeError in a handler or an asyncio task.
+        Raises URLError, HandshakeError (the server refused: its status, headers and body), OSError
+        (DNS, network, TLS, time), MemoryError; RuntimeError in a handler or an asyncio task.
         """
         global _exit
         _check_here()
@@ -98,7 +97,7 @@ class WebSocket:
             self.link.abort("closed")
             raise
         if not self._is_open:
-            self._raise_why()
+            raise failure(self.link)
 
     # ---- Events
 
@@ -164,22 +163,6 @@ class WebSocket:
 
     def _raise_closed(self):
         raise ConnectionClosed(self.link, self.link.code, self.link.reason)
-
-    def _raise_why(self):
-        # There was no connection.
-        link = self.link
-        cause = link.cause
-        if link.errno or cause == "tls":
-            raise OSError(link.errno, link.text or cause)
-        if cause == "dns":
-            raise OSError(-2)
-        if cause == "deadline":
-            raise OSError(ETIMEDOUT)
-        if cause == "memory":
-            raise MemoryError
-        if cause == "http" or cause == "handshake":
-            raise HandshakeError(link.text)
-        self._raise_closed()
 
     # ---- The user's side
 

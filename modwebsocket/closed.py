@@ -1,9 +1,11 @@
-"""The error of those who wait for something of a connection that has ended.
+"""The errors of those who wait for something of a connection.
 
 Loaded by `aio` and `blocking`.
 """
 
-from errno import ENOTCONN
+from errno import ECONNRESET, EIO, ENOTCONN, ETIMEDOUT
+
+from .errors import HandshakeError
 
 
 class ConnectionClosed(OSError):
@@ -18,3 +20,23 @@ class ConnectionClosed(OSError):
         self.cause = link.cause
         self.code = code
         self.reason = reason
+
+
+def failure(link):
+    """The exception that says why a Link has ended without a connection."""
+    cause = link.cause
+    if cause == "http" or cause == "handshake":
+        error = HandshakeError(link.text)
+        error.status = link.status
+        response = link.response
+        error.headers = response.headers if response else {}
+        error.body = response.body if response else b""
+    elif cause == "memory":
+        error = MemoryError()
+    elif cause == "deadline":
+        error = OSError(ETIMEDOUT, cause)
+    elif cause == "eof":
+        error = OSError(ECONNRESET, cause)
+    else:
+        error = OSError(link.errno or EIO, link.text or cause)
+    return error

@@ -168,19 +168,27 @@ class Connection:
         self.codec.deliver(None, None, 0)
 
     def _next_line(self):
+        response = self.response
         while self.state == _CONNECTING:
             try:
-                try:
-                    line = self.codec.readline()
-                    cut = False
-                except ValueError:
-                    # Longer than the receive buffer.
+                if response.body_left:
                     line = self.codec.read()
-                    cut = True
-                if line is None:
-                    return _NONE
-                if self.response.feed(line, cut):
-                    self.protocol = self.response.check()
+                    if not line:
+                        return _NONE
+                    whole = response.feed_body(line)
+                else:
+                    try:
+                        line = self.codec.readline()
+                        cut = False
+                    except ValueError:
+                        # Longer than the receive buffer.
+                        line = self.codec.read()
+                        cut = True
+                    if line is None:
+                        return _NONE
+                    whole = response.feed(line, cut) and not response.body_left
+                if whole:
+                    self.protocol = response.check()
                     self._opening = False
                     self.state = _OPEN
                     return _OPENED

@@ -10,7 +10,15 @@ class URLError(ValueError):
 
 
 class HandshakeError(Exception):
-    """The server answered, but this is no WebSocket.  args: (text,)"""
+    """The server answered, but this is no WebSocket.  args: (text,)
+
+    Where connect() raises it, it has the answer's status (int, 0 if it was not HTTP), headers (see
+    handshake.Response) and the beginning of its body.
+    """
+
+    status: int
+    headers: dict
+    body: bytes
 
 
 class WebSocketError(Exception):

@@ -1,3 +1,8 @@
 class URLError(ValueError): ...
-class HandshakeError(Exception): ...
+
+class HandshakeError(Exception):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
 class WebSocketError(Exception): ...

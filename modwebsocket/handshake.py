@@ -4,6 +4,7 @@ No socket: bytes and lines in, bytes and a verdict out (RFC 6455 §4.1, §4.2.2)
 """
 
 import binascii
+import os
 
 from micropython import const
 
@@ -94,19 +95,65 @@ def request(host, path, key, headers=(), defaults=()):
     return "\r\n".join(lines).encode()
 
 
+def ask(address, headers=(), defaults=(), protocols=(), name_port=False, max_body_len=0):
+    """The request to an address, bytes, and the Response that is to be.
+
+    address: what url.parse() returns. headers, defaults: see request(). name_port: True names the
+    port in the Host header even if it is the scheme's own. protocols, max_body_len: see Response.
+    Raises ValueError or TypeError for a malformed header or userinfo.
+    """
+    secure, host, port, path, userinfo = address
+    if ":" in host:
+        host = "[%s]" % host
+    if name_port or port != (443 if secure else 80):
+        host += ":%d" % port
+    if userinfo:
+        headers = list(headers) + [("Authorization", basic_auth(userinfo))]
+    key = binascii.b2a_base64(os.urandom(16))[:-1]
+    return request(host, path, key, headers, defaults), Response(key, protocols, max_body_len)
+
+
+def _unchunk(raw):
+    # What has come of a body in chunks (RFC 9112 §7.1), and whether that is all of it.
+    body = b""
+    while True:
+        line, found, raw = partition(raw, b"\r\n")
+        if not found:
+            return body, False
+        try:
+            chunk_len = int(partition(line, b";")[0], 16)
+        except ValueError:
+            return body, True
+        if chunk_len <= 0:
+            return body, True
+        body += raw[: min(chunk_len, len(raw))]
+        if len(raw) < chunk_len + 2:
+            return body, False
+        raw = raw[chunk_len + 2 :]
+
+
 class Response:
-    """A response head, taken in line by line.
+    """A response, its head taken in line by line.
 
     key: the request's Sec-WebSocket-Key, bytes. protocols: the sub-protocols that it offers.
+    max_body_len: bytes to take of the body that explains a refusal.
     status: HTTP status, int, 0 until the status line is in. headers: dict, names in lower
-    case, values of a repeated header joined by ", ".
+    case, values of a repeated header joined by ", ". body: bytes.
+    body_left: how much of the body may be to come, 0 if the head is not complete.
+    redirects: None, or a redirect.Redirects. redirected: True if that is to follow this one.
     """
 
-    def __init__(self, key, protocols=()):
+    def __init__(self, key, protocols=(), max_body_len=0):
         self._key = key
         self._protocols = protocols
         self.status = 0
         self.headers = {}
+        self.body = b""
+        self.body_left = 0
+        self.redirects = None
+        self.redirected = False
+        self._max_body_len = max_body_len
+        self._chunks = None
         self._len = 0
         self._cut = False
 
@@ -115,7 +162,8 @@ class Response:
 
         cut: True if this is only a part of a line, too long to be kept: a header that ends with
         the next line and is not taken.
-        Returns True when the head is complete. Raises HandshakeError if it is malformed.
+        Returns True when the head is complete: then check() is next, or feed_body() if there is
+        something left. Raises HandshakeError if it is malformed.
         """
         self._len += len(line)
         if self._len > _MAX_HEADER_LEN:
@@ -137,6 +185,7 @@ class Response:
                 raise HandshakeError("HTTP version")
             return False
         if not line:
+            self._expect_body()
             return True
         name, sep, value = partition(line, b":")
         try:
@@ -150,6 +199,35 @@ class Response:
             value = self.headers[name] + ", " + value
         self.headers[name] = value
         return False
+
+    def _expect_body(self):
+        # RFC 9112 §6.3.
+        status = self.status
+        if status < 200 or status == 204 or status == 304:
+            return
+        if self.redirects and self.redirects.take(self):
+            self.redirected = True
+            return
+        self.body_left = self._max_body_len
+        if self.headers.get("transfer-encoding", "").lower() == "chunked":
+            self._chunks = b""
+        else:
+            body_len = self.headers.get("content-length", "")
+            if body_len.isdigit() and len(body_len) < 9:
+                self.body_left = min(self._max_body_len, int(body_len))
+
+    def feed_body(self, data):
+        """Take bytes of the body; True if there is no need of more, and check() is next."""
+        data = data[: self.body_left]
+        self.body_left -= len(data)
+        if self._chunks is None:
+            self.body += data
+        else:
+            self._chunks += data
+            self.body, whole = _unchunk(self._chunks)
+            if whole:
+                self.body_left = 0
+        return not self.body_left
 
     def check(self):
         """Check that this response opens the WebSocket that was asked for.

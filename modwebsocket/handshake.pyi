@@ -1,5 +1,7 @@
 from collections.abc import Collection
 
+from .redirect import Redirects
+
 def is_token(text: str) -> bool: ...
 def check_header(name: str, value: str) -> None: ...
 def basic_auth(userinfo: str) -> str: ...
@@ -11,10 +13,26 @@ def request(
     defaults: Collection[tuple[str, str]] = (),
 ) -> bytes: ...
 
+def ask(
+    address: tuple[bool, str, int, str, str],
+    headers: Collection[tuple[str, str]] = (),
+    defaults: Collection[tuple[str, str]] = (),
+    protocols: Collection[str] = (),
+    name_port: bool = False,
+    max_body_len: int = 0,
+) -> tuple[bytes, Response]: ...
+
 class Response:
     status: int
     headers: dict[str, str]
+    body: bytes
+    body_left: int
+    redirects: Redirects | None
+    redirected: bool
 
-    def __init__(self, key: bytes, protocols: Collection[str] = ()) -> None: ...
+    def __init__(
+        self, key: bytes, protocols: Collection[str] = (), max_body_len: int = 0
+    ) -> None: ...
     def feed(self, line: bytes, cut: bool = False) -> bool: ...
+    def feed_body(self, data: bytes) -> bool: ...
     def check(self) -> str | None: ...

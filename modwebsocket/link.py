@@ -3,7 +3,6 @@
 It moves the bytes of a `connection.Connection` when `pump` says that there is something to do.
 """
 
-import binascii
 import os
 import socket
 from errno import EINPROGRESS, ENOTCONN
@@ -31,6 +30,7 @@ _NOT_TAKEN = const(-2)
 _EBUSY = const(16)  # not in every port's errno, as
 _EPIPE = const(32)
 _TLS_EOF = const(0x7280)  # mbedTLS: TCP ended, and TLS had not
+_BODY_MS = const(1000)  # for what a server says besides no
 
 # Link._resume.
 _GO_ON = const(1)  # with what was read
@@ -56,13 +56,15 @@ class Link:
     WebSocketError), "health" (pings unanswered), "os", "error" (of ours: it was printed), or what
     abort() was told.
     errno: of the OSError behind "os", "dns", "tls" and "record" (mbedTLS's are negative), else 0.
-    status: HTTP status, 0 if none came.
+    status: HTTP status, 0 if none came. response: the handshake.Response with this status,
+    headers and body, if the handshake failed or keep_response is set, else None.
     code, reason: of the peer's close frame, 1006 and "" if none came. text: what was wrong.
     unsent_len: bytes, with their frames' headers, that send() took and the network did not.
     """
 
     _full = False  # True: nothing is to be read, see aio.py
     _paused = False  # see flow.py
+    response = None
 
     def __init__(self, url, handler, headers=(), defaults=(), protocols=(), name_port=False,
                  connect_timeout_ms=10000, ping_interval_ms=30000, close_timeout_ms=5000,
@@ -76,44 +78,54 @@ class Link:
         connect_timeout_ms: for DNS, TCP, TLS and the upgrade together. ping_interval_ms: silence
         before a ping is sent, 0: never; the third silence in a row ends the link.
         close_timeout_ms: the peer's time to answer a close frame.
-        options: rx_len, tx_len, max_message_len, max_queue_len, parts of Connection; for wss://,
-        which needs one of them, cadata, pin, context or verify=False, see secure.Tls.
+        options: max_redirects: how often to follow a server that says to ask elsewhere (HTTP
+        301, 302, 303, 307, 308), default 0, see redirect.Redirects. max_body_len: bytes to take
+        of the body that comes with a refusal, default 1024, for which it has a second.
+        keep_response: True keeps the server's response in memory while the connection is open.
+        rx_len, tx_len, max_message_len, max_queue_len, parts: of Connection; for wss://, which
+        needs one of them, cadata, pin, context or verify=False, see secure.Tls.
         With parts, TEXT and BINARY are delivered as bytes, each time some have come, and within
         the handler part() tells (offset in the message, whether it is the last).
         Raises URLError, ValueError, TypeError, MemoryError; for wss:// also OSError (a file) and
         NotImplementedError (this build has no TLS, or one that cannot verify).
         """
         handshake, url_module = pump.load_handshake()
-        secure, name, port, path, userinfo = url_module.parse(url)
+        address = url_module.parse(url)
         trust = {}
         for key in ("cadata", "context", "pin", "verify"):
             if key in options:
                 trust[key] = options.pop(key)
+        max_redirects = options.pop("max_redirects", 0)
         self._tls = None  # until its handshake is done
-        if secure:
+        if address[0] or max_redirects:
             try:
-                from . import secure as tls
+                from . import secure
+
+                if max_redirects:
+                    from . import redirect
             except BaseException:
                 pump.forget_handshake()  # as load_handshake() does
                 raise
-            self._tls = tls.Tls(name, **trust)
-        host = "[%s]" % name if ":" in name else name
-        if name_port or port != (443 if secure else 80):
-            host += ":%d" % port
-        if userinfo:
-            headers = list(headers) + [("Authorization", handshake.basic_auth(userinfo))]
-        key = binascii.b2a_base64(os.urandom(16))[:-1]
-        request = handshake.request(host, path, key, headers, defaults)
+            if address[0]:
+                self._tls = secure.Tls(address[1], **trust)
+        if max_redirects:
+            headers = tuple(headers)
+        how = (headers, defaults, protocols, name_port, options.pop("max_body_len", 1024))
+        request, response = handshake.ask(address, *how)
+        if max_redirects:
+            response.redirects = redirect.Redirects(max_redirects, address, how, trust)
+        if options.pop("keep_response", False):
+            self.response = response
         conn = Connection(os.urandom(20), **options)
-        if secure:
+        if self._tls:
             self._tls.request = request
             request = b""
-        conn.start(request, handshake.Response(key, protocols))
+        conn.start(request, response)
         self._start(conn, handler, ping_interval_ms, close_timeout_ms)
         if "parts" in options:
             self.part = conn.codec.part
         # What to ask DNS for, then its answers.
-        self._addresses = (name, port, 0, socket.SOCK_STREAM)
+        self._addresses = (address[1], address[2], 0, socket.SOCK_STREAM)
         self._at = self._deadline_at = ticks_add(ticks_ms(), connect_timeout_ms)
         pump._adopt(self)
 
@@ -263,7 +275,7 @@ class Link:
                 self._receive()
                 if not self._conn or not self._heard():
                     break
-            if self._conn:
+            if self._conn and self._broken:
                 self._lost(self._broken)
         elif stage == "closing":
             if self._conn.state == _CLOSED and not self._blocked:
@@ -283,6 +295,9 @@ class Link:
         elif stage != "dns":
             pump._arm(self, self._left_ms())
         else:
+            response = self._conn.response
+            if response.redirected and not response.redirects.follow(self):
+                return
             try:
                 self._addresses = socket.getaddrinfo(*self._addresses)
             except OSError as e:
@@ -417,6 +432,8 @@ class Link:
         if self._tls is not None and not self._tls.shake(self):
             return False
         while conn.response:
+            if self._sock is None:
+                return False  # on the way elsewhere
             n = conn.fill(self._stream)
             if not n:
                 if n == 0:
@@ -425,6 +442,11 @@ class Link:
             self._on_event(conn, conn.next_event())
             if self._conn is not conn:
                 return False
+            if conn.response and conn.response.body_left and not self.text:
+                self.text = "HTTP %d" % conn.response.status
+                if self._left_ms() > _BODY_MS:
+                    self._deadline_at = ticks_add(ticks_ms(), _BODY_MS)
+                pump._arm(self, self._left_ms())
         return True
 
     def _call(self, event, data):
@@ -460,7 +482,14 @@ class Link:
     def _failed(self, conn):
         self.text = conn.error.args[-1]
         if self.stage == "http":
-            return self._end("handshake" if conn.response.status == 101 else "http")
+            response = conn.response
+            if response.redirected:
+                self._hang_up()
+                self._broken = 0
+                self.text = ""
+                self.stage = "dns"
+                return pump._arm(self, 0)
+            return self._end("handshake" if response.status == 101 else "http")
         # The close frame goes out, and the peer gets time to read it: a socket closed with
         # bytes unread would take it back.
         self.cause = self.cause or self.text
@@ -502,14 +531,20 @@ class Link:
     def _end(self, cause):
         # cause: unless there is one already.
         conn = self._conn
+        response = conn.response
+        if response and response.status:
+            self.status = response.status
+            self.response = response
+            if response.body_left and not self.cause:
+                # It is no more than the rest of an explanation that is missing.
+                cause = "http"
+                self.errno = 0
         self._hang_up()
         self._conn = None
         self.send_now = _not_taken
         self.cause = self.cause or cause
         if self.stage in ("open", "closing"):
             self.unsent_len = conn.unsent_len()
-        if conn.response:
-            self.status = conn.response.status
         self.code = conn.close_code
         self.reason = conn.close_reason
         pump._arm(self, 0)

@@ -3,12 +3,17 @@ from typing import Any, TypedDict
 
 from typing_extensions import Buffer, Unpack
 
+from .handshake import Response
+
 class _Options(TypedDict, total=False):
     rx_len: int
     tx_len: int
     max_message_len: int
     max_queue_len: int
     parts: bool
+    max_redirects: int
+    max_body_len: int
+    keep_response: bool
     cadata: str | Buffer | None
     context: object | None  # a tls.SSLContext
     pin: str | bytes | Collection[str | bytes] | None
@@ -21,6 +26,7 @@ class Link:
     cause: str | None
     errno: int
     status: int
+    response: Response | None
     code: int
     reason: str
     text: str

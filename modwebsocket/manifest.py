@@ -17,6 +17,7 @@ package(
         "pump.py",
         "reconnect.py",
         "reconnecting.py",
+        "redirect.py",
         "secure.py",
         "server.py",
         "upgrade.py",

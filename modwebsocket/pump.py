@@ -362,7 +362,7 @@ def load_handshake():
 
 
 def forget_handshake():
-    """Unload them, and secure."""
+    """Unload them, secure and redirect."""
     modules = sys.modules
     if modules.pop("modwebsocket.handshake", None):
         del modules["modwebsocket"].handshake
@@ -370,3 +370,5 @@ def forget_handshake():
         del modules["modwebsocket"].url
     if modules.pop("modwebsocket.secure", None):
         del modules["modwebsocket"].secure
+    if modules.pop("modwebsocket.redirect", None):
+        del modules["modwebsocket"].redirect

@@ -281,3 +281,80 @@ def test_a_cut_header_is_skipped_and_counts():
     response.feed(STATUS)
     raises(HandshakeError, lambda: [response.feed(b"y" * 1000, True) for _ in range(9)])
     raises(HandshakeError, Response(KEY).feed, STATUS, True)
+
+
+# --- The body of a refusal
+
+
+def refusal(*headers, max_body_len=100, status=b"404"):
+    """A Response with this status, its head complete."""
+    response = Response(KEY, (), max_body_len)
+    response.feed(b"HTTP/1.1 " + status + b" X")
+    for header in headers:
+        response.feed(header)
+    assert response.feed(b"") is True
+    return response
+
+
+def test_how_much_of_a_body_is_taken():
+    length = b"Content-Length: "
+    for response, left in (
+        (refusal(length + b"3"), 3),
+        (refusal(length + b"0"), 0),
+        (refusal(length + b"1000"), 100),
+        (refusal(length + b"9" * 1000), 100),
+        (refusal(length + b"-1"), 100),
+        (refusal(length + b"3, 3"), 100),
+        (refusal(), 100),
+        (refusal(max_body_len=0), 0),
+        (refusal(length + b"3", max_body_len=0), 0),
+        (refusal(length + b"3", status=b"204"), 0),
+        (refusal(length + b"3", status=b"304"), 0),
+        (refusal(length + b"3", status=b"101"), 0),
+        (refusal(length + b"3", status=b"100"), 0),
+        (refusal(length + b"3", b"Transfer-Encoding: chunked"), 100),
+    ):
+        assert response.body_left == left, response.headers
+        assert response.body == b""
+
+
+def test_body_is_taken_whole_or_cut():
+    response = refusal(b"Content-Length: 5")
+    assert response.feed_body(b"he") is False
+    assert response.feed_body(b"llo, more") is True
+    assert (response.body, response.body_left) == (b"hello", 0)
+    response = refusal()
+    assert response.feed_body(b"x" * 99) is False
+    assert response.feed_body(b"y" * 99) is True
+    assert response.body == b"x" * 99 + b"y"
+
+
+CHUNKED = b"Transfer-Encoding: Chunked"
+
+
+def test_body_in_chunks():
+    for wire, body in (
+        (b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
+        (b"2;x=y\r\nhe\r\n0003\r\nllo\r\n0;z\r\nTrailer: x\r\n\r\n", b"hello"),
+        (b"A\r\n0123456789\r\n0\r\n", b"0123456789"),
+        (b"0\r\n\r\n", b""),
+        (b"x\r\nhello", b""),
+        (b"3\r\nabc\r\n-3\r\nabc", b"abc"),
+        (b"3\r\nabcd\r\nx\r\n", b"abc"),
+    ):
+        for step in range(1, len(wire) + 1):
+            response = refusal(CHUNKED)
+            for i in range(0, len(wire), step):
+                if response.feed_body(wire[i : i + step]):
+                    break
+            assert (response.body, response.body_left) == (body, 0), (wire, step)
+
+
+def test_body_in_chunks_is_bounded():
+    for wire in (b"FFFFFFFFFFFF\r\n" + b"x" * 2000, b"1\r\nx\r\n" * 400, b"5" * 2000,
+                 b"5;" + b"y" * 2000):
+        response = refusal(CHUNKED)
+        for i in range(0, len(wire), 7):
+            if response.feed_body(wire[i : i + 7]):
+                break
+        assert i < 110 and len(response.body) <= 100 and not response.body_left

@@ -8,6 +8,7 @@ import pytest
 from peer.certificates import Certificates
 from peer.proxy import Proxy
 from peer.servers import KINDS, Loop
+from peer.styles import STYLES, URL
 
 # Stands before the scripts of the tests: `client()` makes a client that prints its events.
 PRELUDE = """
@@ -156,3 +157,22 @@ def talk(serve, target):
         return talk.result.lines
 
     return talk
+
+
+@pytest.fixture(params=STYLES)
+def style(request):
+    """Callbacks, asyncio, waiting."""
+    return request.param
+
+
+@pytest.fixture
+def visit(target, style):
+    """visit(script, *args) runs a script, in which is visit() of styles.py; returns its lines."""
+
+    def visit(script, *args, **options):
+        text = STYLES[style] + URL + textwrap.dedent(script)
+        result = target.run(text, *args, **options)
+        assert (result.status, result.errors) == (0, ""), result
+        return result.lines
+
+    return visit

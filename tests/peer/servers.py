@@ -57,7 +57,8 @@ class Server:
     """
 
     def __init__(self, handler, refuse=None, wait_s=WAIT_S, tls=None):
-        """handler: see above. refuse: HTTP status instead of an upgrade (of real servers).
+        """handler: see above. refuse: of real servers, a HTTP status instead of an upgrade, or
+        refuse(path), which returns (status, headers, body) or None.
 
         wait_s: how long the handler may take. tls: an ssl.SSLContext, for wss.
         """
@@ -76,6 +77,12 @@ class Server:
     async def stop(self):
         """Ends what is left."""
         raise NotImplementedError
+
+    def _refusal(self, path):
+        # What is answered instead of an upgrade: (status, headers, body), or None.
+        if callable(self._refuse):
+            return self._refuse(path)
+        return (self._refuse, {}, "no\n") if self._refuse else None
 
     @property
     def url(self):
@@ -170,8 +177,14 @@ class WebsocketsServer(Server):
     """PyPI's `websockets`."""
 
     async def start(self, host, port):
-        def answer(connection, _request):
-            return connection.respond(self._refuse, "no\n") if self._refuse else None
+        def answer(connection, request):
+            refusal = self._refusal(request.path)
+            if not refusal:
+                return None
+            status, headers, body = refusal
+            response = connection.respond(status, body)
+            response.headers.update(headers)
+            return response
 
         self._server = await websockets.asyncio.server.serve(
             lambda c: self._handle(WebsocketsPeer(c)), host, port,
@@ -230,8 +243,10 @@ class AiohttpServer(Server):
 
     async def start(self, host, port):
         async def handle(request):
-            if self._refuse:
-                return web.Response(status=self._refuse, text="no")
+            refusal = self._refusal(request.path_qs)
+            if refusal:
+                status, headers, body = refusal
+                return web.Response(status=status, headers=headers, text=body)
             connection = web.WebSocketResponse(max_msg_size=0, timeout=2)
             await connection.prepare(request)
             await self._handle(AiohttpPeer(request, connection))

@@ -21,7 +21,7 @@ from modwebsocket import (
     step,
     upgrade,
 )
-from modwebsocket.closed import ConnectionClosed
+from modwebsocket.closed import ConnectionClosed, failure
 from modwebsocket.connection import Connection, check_close
 from modwebsocket.events import (
     CLIENT,
@@ -40,6 +40,7 @@ from modwebsocket.flow import pause, resume
 from modwebsocket.pump import forget_handshake, load_handshake
 from modwebsocket.reconnect import Policy, is_worth_another_try
 from modwebsocket.reconnecting import Reconnecting
+from modwebsocket.redirect import Redirects, resolve
 from modwebsocket.secure import Tls, certificates, fingerprints
 from modwebsocket.streams import Fragments, send_stream
 from modwebsocket.url import is_plain, parse, partition
@@ -133,6 +134,8 @@ forget_handshake()
 
 Link("wss://example.com", handler, cadata=b"0", pin=["00" * 32, bytes(32)])
 Link("wss://example.com", handler, verify=False)
+Link("ws://example.com", handler, max_redirects=3, max_body_len=0, keep_response=True)
+print(link.response and link.response.headers)
 trust = Tls("example.com", cadata="/ca.der", pin=fingerprints("00" * 32))
 print(certificates(bytearray(3)), trust.request, trust.shake(link))
 
@@ -155,6 +158,10 @@ async def converse() -> None:
     ws = await aio.connect("ws://example.com/")
     await ws.close(1001, "bye")
     await ws.send(1)  # type: ignore[arg-type]
+    try:
+        await aio.connect("wss://example.com/", cadata="/ca.pem", max_redirects=1)
+    except HandshakeError as refused:
+        print(refused.status, refused.headers.get("location"), refused.body)
     await aio.connect("ws://example.com/", max_in=4)  # type: ignore[call-arg]
 
 
@@ -226,8 +233,15 @@ response = handshake.Response(key, ["chat"])
 try:
     response.feed(b"HTTP/1.1 101 Switching Protocols")
     print(response.check(), response.status, response.headers)
+    response.redirects = Redirects(1, parse("ws://example.com/"), ((), ()), {})
+    if response.redirects.take(response) and response.redirects.follow(link):
+        print(resolve(parse("ws://example.com/"), "../b"), response.redirected)
+    while response.body_left and not response.feed_body(b"no"):
+        print(response.body)
 except HandshakeError as e:
     print(e, handshake.is_token(host), secure, port)
+request, response = handshake.ask(parse("ws://example.com/"), [("A", "b")], max_body_len=1024)
+print(request, failure(link))
 
 stream = io.BytesIO()
 conn = Connection(os.urandom(20), role=CLIENT, max_message_len=1000)

@@ -1,0 +1,100 @@
+"""The same visit to a server in each style, for tests of what all of them share.
+
+`visit(where, **options)` connects, sends `options["say"]` if given, prints every message until the
+end, and then one line: "ended" with code and cause, "failed" with the exception, or "refused" with
+status, text and body. `answer` is a refusal's headers, or the response that keep_response kept.
+"""
+
+CALLBACK = """
+import sys
+import modwebsocket
+
+def visit(where, say=None, **options):
+    global answer
+    ends = 0
+    opened = False
+    def handler(event, data):
+        nonlocal ends, opened
+        if event == 3:
+            opened = True
+            print("open")
+            if say:
+                link.send(say)
+        elif event < 3:
+            print(data)
+        elif event == 5:
+            ends += 1
+    link = modwebsocket.Link(where, handler, **options)
+    modwebsocket.run()
+    response = link.response
+    answer = response and response.headers
+    assert ends == 1, ends
+    if opened:
+        print("ended", link.code, link.cause)
+    elif link.cause in ("http", "handshake"):
+        print("refused", link.status, link.text, response.body if response else b"")
+    else:
+        print("failed", link.text or link.cause)
+"""
+
+BLOCKING = """
+import sys
+import modwebsocket
+from modwebsocket.blocking import ConnectionClosed
+
+def visit(where, say=None, **options):
+    global answer
+    if "connect_timeout_ms" in options:
+        options["timeout_ms"] = options.pop("connect_timeout_ms")
+    try:
+        ws = modwebsocket.connect(where, **options)
+    except modwebsocket.HandshakeError as e:
+        answer = e.headers
+        return print("refused", e.status, e, e.body)
+    except OSError as e:
+        return print("failed", e.args[-1])
+    print("open")
+    response = ws.link.response
+    answer = response and response.headers
+    try:
+        if say:
+            ws.send(say)
+        while True:
+            print(ws.recv())
+    except ConnectionClosed as e:
+        print("ended", e.code, e.cause)
+"""
+
+AIO = """
+import asyncio
+import sys
+from modwebsocket import HandshakeError, aio, pump
+
+def visit(where, **options):
+    asyncio.run(_visit(where, **options))
+    assert not pump._links and not pump._by_sock
+
+async def _visit(where, say=None, **options):
+    global answer
+    try:
+        ws = await aio.connect(where, **options)
+    except HandshakeError as e:
+        answer = e.headers
+        return print("refused", e.status, e, e.body)
+    except OSError as e:
+        return print("failed", e.args[-1])
+    print("open")
+    answer = ws.response and ws.response.headers
+    try:
+        if say:
+            await ws.send(say)
+        while True:
+            print(await ws.recv())
+    except aio.ConnectionClosed as e:
+        print("ended", e.code, e.cause)
+"""
+
+STYLES = {"callback": CALLBACK, "asyncio": AIO, "blocking": BLOCKING}
+URL = """
+url = sys.argv[1] if len(sys.argv) > 1 else None
+"""
