@@ -8,7 +8,7 @@ import trustme
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 
-NAMES = ("localhost", "127.0.0.1")
+NAMES = ("localhost", "127.0.0.1", "::1")
 LONG_AGO = datetime.datetime(2021, 1, 1, tzinfo=datetime.timezone.utc)
 FAR_OFF = datetime.datetime(2055, 1, 1, tzinfo=datetime.timezone.utc)
 
@@ -27,7 +27,7 @@ class Certificates:
     """Two CAs, and what they signed.
 
     ca, other: bytes, PEM. pem, der: the Path of a file with `ca`. good: what a server needs, of
-    `ca`; so are `other_host`, `expired` and `early`.
+    `ca`; so are `ipv4` and `ipv6` (for one address only), `other_host`, `expired` and `early`.
     """
 
     def __init__(self, folder):
@@ -41,6 +41,8 @@ class Certificates:
         issue = authority.issue_cert
         self.good = issue(*NAMES)
         self.rsa = issue(*NAMES, key_type=trustme.KeyType.RSA)
+        self.ipv4 = issue("127.0.0.1")
+        self.ipv6 = issue("::1")
         self.other_host = issue("example.com", "192.0.2.1")
         self.expired = issue(*NAMES, not_before=LONG_AGO, not_after=LONG_AGO.replace(year=2022))
         self.early = issue(*NAMES, not_before=FAR_OFF, not_after=FAR_OFF.replace(year=2056))
