@@ -319,7 +319,7 @@ def test_handshakes_in_asyncio_fail_as_elsewhere(serve, engine, certificates):
 ])
 def test_handshake_may_be_cut_anywhere(serve, through, engine, certificates, end, expected):
     server = serve(greet, "websockets", tls=certificates.server())
-    cuts = [0, 1, 4, 5, 6, 50, 90, 300, 600, 800, 900]
+    cuts = [0, 1, 4, 5, 6, 50, 90, 300, 600, 800, 900, 950]
     proxy = through(server, cuts=[*cuts, None], end=end)
     lines = engine(f"""
         import os
