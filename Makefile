@@ -8,7 +8,8 @@ PYTHON := $(BUILD)/venv/bin/python
 MPY_CROSS := build/mpy-cross/mpy-cross
 
 build_packages := build-essential bzip2 ca-certificates python3 python3-venv xz-utils
-test_packages := chromium-headless-shell gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106
+test_packages := chromium-headless-shell gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106 \
+	nginx
 board_packages := gcc-xtensa-lx106 picolibc-xtensa-lx106-elf qemu-system-misc
 fuzz_packages := clang-14 libclang-rt-14-dev
 bench_packages := picolibc-riscv64-unknown-elf picolibc-xtensa-lx106-elf qemu-system-misc valgrind

@@ -159,9 +159,9 @@ def talk(serve, target):
     return talk
 
 
-@pytest.fixture(params=STYLES)
+@pytest.fixture(params=["callback", "asyncio", "blocking"])
 def style(request):
-    """Callbacks, asyncio, waiting."""
+    """Callbacks, asyncio, waiting; see styles.py."""
     return request.param
 
 

@@ -1,15 +1,16 @@
 """The same visit to a server in each style, for tests of what all of them share.
 
-`visit(where, **options)` connects, sends `options["say"]` if given, prints every message until the
-end, and then one line: "ended" with code and cause, "failed" with the exception, or "refused" with
-status, text and body. `answer` is a refusal's headers, or the response that keep_response kept.
+`visit(where, say, ping, close, **options)` connects, pings, sends say, closes with a code, each if
+it is given, prints every message until the end, and then one line: "ended" with code and cause,
+"failed" with the exception, or "refused" with status, text and body. `answer` is a refusal's
+headers, or those of the response that keep_response kept.
 """
 
 CALLBACK = """
 import sys
 import modwebsocket
 
-def visit(where, say=None, **options):
+def visit(where, say=None, ping=False, close=None, **options):
     global answer
     ends = 0
     opened = False
@@ -18,10 +19,16 @@ def visit(where, say=None, **options):
         if event == 3:
             opened = True
             print("open")
+            if ping:
+                link.send(b"there?", 9)
             if say:
                 link.send(say)
+            if close:
+                link.close(close)
         elif event < 3:
             print(data)
+        elif event == 10:
+            print("pong")
         elif event == 5:
             ends += 1
     link = modwebsocket.Link(where, handler, **options)
@@ -42,7 +49,7 @@ import sys
 import modwebsocket
 from modwebsocket.blocking import ConnectionClosed
 
-def visit(where, say=None, **options):
+def visit(where, say=None, ping=False, close=None, **options):
     global answer
     if "connect_timeout_ms" in options:
         options["timeout_ms"] = options.pop("connect_timeout_ms")
@@ -57,8 +64,12 @@ def visit(where, say=None, **options):
     response = ws.link.response
     answer = response and response.headers
     try:
+        if ping and ws.ping() < 5000:
+            print("pong")
         if say:
             ws.send(say)
+        if close:
+            ws.close(close)
         while True:
             print(ws.recv())
     except ConnectionClosed as e:
@@ -74,7 +85,7 @@ def visit(where, **options):
     asyncio.run(_visit(where, **options))
     assert not pump._links and not pump._by_sock
 
-async def _visit(where, say=None, **options):
+async def _visit(where, say=None, ping=False, close=None, **options):
     global answer
     try:
         ws = await aio.connect(where, **options)
@@ -86,15 +97,58 @@ async def _visit(where, say=None, **options):
     print("open")
     answer = ws.response and ws.response.headers
     try:
+        if ping and await ws.ping() < 5000:
+            print("pong")
         if say:
             await ws.send(say)
+        if close:
+            await ws.close(close)
         while True:
             print(await ws.recv())
     except aio.ConnectionClosed as e:
         print("ended", e.code, e.cause)
 """
 
-STYLES = {"callback": CALLBACK, "asyncio": AIO, "blocking": BLOCKING}
+# It tells neither a pong nor a refusal's body, and closes with 1000 only.
+NODEMCU = """
+import sys
+import websocket
+from modwebsocket import run
+
+CAUSES = {0: "closed", -6: "peer", -19: "health", -99: "eof", -109: "os"}
+
+def visit(where, say=None, ping=False, close=None, cadata=None, **config):
+    ends = 0
+    def opened(ws):
+        print("open")
+        if ping:
+            ws.send(b"there?", 9)
+            print("pong")
+        if say:
+            ws.send(say)
+        if close:
+            ws.send(bytes((close >> 8, close & 255)), 8)
+    def closed(ws, status):
+        nonlocal ends
+        ends += 1
+        if ws.stage in ("open", "closing"):
+            print("ended", ws.close_code, CAUSES.get(status, status))
+        elif status in (-17, -7):
+            print("refused", ws.http_status)
+        else:
+            print("failed", status)
+    ws = websocket.createClient()
+    ws.on("connection", opened)
+    ws.on("receive", lambda ws, message: print(message))
+    ws.on("close", closed)
+    config["cacert"] = cadata
+    ws.config(config)
+    ws.connect(where)
+    run()
+    assert ends == 1, ends
+"""
+
+STYLES = {"callback": CALLBACK, "asyncio": AIO, "blocking": BLOCKING, "nodemcu": NODEMCU}
 URL = """
 url = sys.argv[1] if len(sys.argv) > 1 else None
 """
