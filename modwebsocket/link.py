@@ -193,6 +193,8 @@ class Link:
         return not self._blocked and self._flush()
 
     def _sent(self, result, _):
+        if self._conn is None:
+            return False  # the background has ended it since send_now()
         self._drained = self.notify_drained
         return self._flushed(result)
 

@@ -1,5 +1,6 @@
 """What the peer tests share: servers that end with their test, and scripts that tell events."""
 
+import socket
 import textwrap
 from contextlib import ExitStack
 
@@ -8,7 +9,7 @@ import pytest
 from peer.certificates import Certificates
 from peer.proxy import Proxy
 from peer.servers import KINDS, Loop
-from peer.styles import STYLES, URL
+from peer.styles import BOTH, STYLES, URL, in_style
 
 # Stands before the scripts of the tests: `client()` makes a client that prints its events.
 PRELUDE = """
@@ -176,3 +177,33 @@ def visit(target, style):
         return result.lines
 
     return visit
+
+
+@pytest.fixture
+def black_hole():
+    """A port of this machine where TCP's handshake never ends: its backlog is full."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    fillers = []
+    for _ in range(3):
+        filler = socket.socket()
+        filler.setblocking(False)
+        filler.connect_ex(listener.getsockname())
+        fillers.append(filler)
+    yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
+    for s in [*fillers, listener]:
+        s.close()
+
+
+@pytest.fixture(params=BOTH)
+def wait(request, target):
+    """wait(script, *args) runs a script that waits, in both styles; see in_style()."""
+
+    def wait(script, *args, **options):
+        text = in_style(request.param, textwrap.dedent(script))
+        result = target.run(text, *args, **options)
+        assert (result.status, result.errors) == (0, ""), result
+        return result.lines
+
+    return wait

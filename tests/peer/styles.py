@@ -152,3 +152,58 @@ STYLES = {"callback": CALLBACK, "asyncio": AIO, "blocking": BLOCKING, "nodemcu":
 URL = """
 url = sys.argv[1] if len(sys.argv) > 1 else None
 """
+
+# For scripts that are written for asyncio and run in the blocking style, too: there they lose
+# their `async` and `await`.
+
+ASYNCIO = """
+import asyncio
+import sys
+from modwebsocket import HandshakeError, aio, pump
+from modwebsocket.aio import ConnectionClosed
+
+def connect(where, inbox=16, **options):
+    return aio.connect(where, max_inbox=inbox, max_inbox_len=inbox * 1000, **options)
+
+def end_of(ws):
+    return ws.code, ws.cause
+
+async def rest(ms):
+    await asyncio.sleep_ms(ms)
+
+def go(main):
+    asyncio.run(main())
+"""
+
+WAITING = """
+import sys
+import time
+import modwebsocket
+from modwebsocket import HandshakeError, pump
+from modwebsocket.blocking import ConnectionClosed
+
+def connect(where, inbox=16, connect_timeout_ms=10000, **options):
+    return modwebsocket.connect(where, timeout_ms=connect_timeout_ms, max_unread_len=inbox * 32,
+                                **options)
+
+def end_of(ws):
+    return ws.link.code, ws.link.cause
+
+def rest(ms):
+    end_at = time.ticks_add(time.ticks_ms(), ms)
+    while time.ticks_diff(end_at, time.ticks_ms()) > 0:
+        modwebsocket.step(1)
+        time.sleep_ms(1)
+
+def go(main):
+    main()
+"""
+
+BOTH = {"asyncio": ASYNCIO, "blocking": WAITING}
+
+
+def in_style(style, script):
+    """A script written for asyncio, in that style, behind what it needs."""
+    if style == "blocking":
+        script = script.replace("async ", "").replace("await ", "")
+    return BOTH[style] + URL + script

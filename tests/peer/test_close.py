@@ -235,23 +235,6 @@ def test_close_is_0_before_dns_of_name(run):
     assert lines == ["closed 0"]
 
 
-@pytest.fixture
-def black_hole():
-    """A port of this machine where TCP's handshake never ends: its backlog is full."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(0)
-    fillers = []
-    for _ in range(3):
-        filler = socket.socket()
-        filler.setblocking(False)
-        filler.connect_ex(listener.getsockname())
-        fillers.append(filler)
-    yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
-    for s in [*fillers, listener]:
-        s.close()
-
-
 # Closes after the time in argv[2], from another client's timer.
 CLOSE_LATER = """
     import asyncio

@@ -201,57 +201,30 @@ def test_segments_of_one_byte_do(serve, through, visit, certificates):
         "open", "bye", "ended 1000 peer"]
 
 
-WAIT = {
-    "asyncio": """
-import asyncio, sys
-from modwebsocket import aio
+@pytest.fixture
+def session(wait, certificates):
+    """session(server, body, inbox, wait_ms): the lines of a body with an open `ws`.
 
-async def main():
-    async with aio.connect(sys.argv[1], cadata=sys.argv[2], {options}) as ws:
-        await asyncio.sleep_ms({wait_ms})
-        {body}
-asyncio.run(main())
-""",
-    "blocking": """
-import sys
-import modwebsocket
-from time import sleep_ms
-
-with modwebsocket.connect(sys.argv[1], cadata=sys.argv[2], {options}) as ws:
-    for _ in range(5):
-        sleep_ms({wait_ms} // 5)
-        modwebsocket.step(0)
-    {body}
-""",
-}
-
-
-@pytest.fixture(params=WAIT)
-def wait(request, target, certificates):
-    """wait(server, body, options, wait_ms, inbox) runs a body behind connecting; returns lines.
-
-    The body is written for asyncio. inbox: messages that may wait.
+    The body is written for asyncio, see in_style(). inbox: messages that may wait. wait_ms: what
+    comes in meanwhile waits for it.
     """
-    def wait(server, body, inbox=16, wait_ms=0):
-        name = request.param
-        options = f"max_inbox={inbox}, max_inbox_len={inbox * 1000}"
-        if name == "blocking":
-            body = body.replace("await ", "").replace("async ", "")
-            options = f"max_unread_len={inbox * 32}"
-        indent = "\n        " if name == "asyncio" else "\n    "
-        text = WAIT[name].format(body=indent.join(body.strip().split("\n")), options=options,
-                                 wait_ms=wait_ms)
-        result = target.run(text, server.url, certificates.pem, heap="16M", timeout_s=30)
-        assert (result.status, result.errors) == (0, ""), result
+    def session(server, body, inbox=16, wait_ms=0):
+        lines = wait(f"""
+async def main():
+    async with connect(url, {inbox}, cadata=sys.argv[2]) as ws:
+        await rest({wait_ms})
+        {body.strip().replace(chr(10), chr(10) + 8 * " ")}
+go(main)
+""", server.url, certificates.pem, heap="16M", timeout_s=30)
         for i in range(server.count):
             server.result(i)
-        return result.lines
+        return lines
 
-    return wait
+    return session
 
 
 @pytest.mark.parametrize(("count", "length"), [(1300, 10), (15, 1000), (12, 1300), (3, 5400)])
-def test_full_inbox_leaves_nothing_in_tls(serve, wait, certificates, count, length):
+def test_full_inbox_leaves_nothing_in_tls(serve, session, certificates, count, length):
     messages = [bytes((i & 255,)) * length for i in range(count)]
 
     async def server(wire):
@@ -265,7 +238,7 @@ def test_full_inbox_leaves_nothing_in_tls(serve, wait, certificates, count, leng
         await wire.rest()
 
     server = serve(server, tls=certificates.server())
-    lines = wait(server, f"""
+    lines = session(server, f"""
 for i in range({count}):
     assert (await ws.recv()) == bytes((i & 255,)) * {length}, i
 await ws.send("all")
@@ -274,13 +247,13 @@ print(await ws.recv(), await ws.recv())
     assert lines == ["more and more"]
 
 
-def test_close_behind_a_full_inbox_is_read(serve, wait, certificates):
+def test_close_behind_a_full_inbox_is_read(serve, session, certificates):
     async def server(wire):
         await wire.open(frame(FIN | TEXT, "0123456789") * 900 + BYE)
         await wire.rest()
 
     server = serve(server, tls=certificates.server())
-    lines = wait(server, """
+    lines = session(server, """
 count = 0
 async for message in ws:
     count += 1
@@ -318,9 +291,9 @@ while modwebsocket.step(50):
     assert (result.lines, result.errors) == (["900 peer"], ""), result
 
 
-def test_large_messages(serve, wait, kind, certificates):
+def test_large_messages(serve, session, kind, certificates):
     server = serve(echo, kind, tls=certificates.server())
-    assert wait(server, """
+    assert session(server, """
 for size in (0, 1, 16384, 65536, 1 << 20):
     for data, opcode in (("é" * (size // 2), 1), (b"x" * size, 2)):
         await ws.send(data, opcode)
@@ -329,7 +302,7 @@ print("good")
 """) == ["good"]
 
 
-def test_send_waits_for_a_server_that_reads_late(serve, wait, certificates):
+def test_send_waits_for_a_server_that_reads_late(serve, session, certificates):
     async def server(wire):
         await wire.open()
         await asyncio.sleep(0.3)
@@ -339,7 +312,7 @@ def test_send_waits_for_a_server_that_reads_late(serve, wait, certificates):
         await wire.rest()
 
     server = serve(server, tls=certificates.server())
-    assert wait(server, """
+    assert session(server, """
 for i in range(40):
     await ws.send(bytes((i,)) * 100000, 2)
 print(await ws.recv())
