@@ -208,13 +208,13 @@ class Response:
         if self.redirects and self.redirects.take(self):
             self.redirected = True
             return
-        self.body_left = self._max_body_len
+        self.body_left = max(self._max_body_len, 0)
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             self._chunks = b""
         else:
             body_len = self.headers.get("content-length", "")
             if body_len.isdigit() and len(body_len) < 9:
-                self.body_left = min(self._max_body_len, int(body_len))
+                self.body_left = min(self.body_left, int(body_len))
 
     def feed_body(self, data):
         """Take bytes of the body; True if there is no need of more, and check() is next."""

@@ -96,23 +96,24 @@ class Link:
             if key in options:
                 trust[key] = options.pop(key)
         max_redirects = options.pop("max_redirects", 0)
+        follows = max_redirects > 0
         self._tls = None  # until its handshake is done
-        if address[0] or max_redirects:
+        if address[0] or follows:
             try:
                 from . import secure
 
-                if max_redirects:
+                if follows:
                     from . import redirect
             except BaseException:
                 pump.forget_handshake()  # as load_handshake() does
                 raise
             if address[0]:
                 self._tls = secure.Tls(address[1], **trust)
-        if max_redirects:
+        if follows:
             headers = tuple(headers)
         how = (headers, defaults, protocols, name_port, options.pop("max_body_len", 1024))
         request, response = handshake.ask(address, *how)
-        if max_redirects:
+        if follows:
             response.redirects = redirect.Redirects(max_redirects, address, how, trust)
         if options.pop("keep_response", False):
             self.response = response

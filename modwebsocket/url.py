@@ -39,23 +39,28 @@ def parse(url):
     """
     if not isinstance(url, str):
         raise TypeError("url")
-    scheme, sep, rest = partition(url, "://")
-    scheme = scheme.lower()
-    if not sep or scheme not in ("ws", "wss"):
+    # No copy more than needed: where memory is short, a long one shall fail for its length.
+    start = url.find("://") + 3
+    scheme = url[: start - 3].lower() if 4 < start < 7 else ""
+    if scheme not in ("ws", "wss"):
         raise URLError("scheme", url)
-    rest = partition(rest, "#")[0]
-    end = len(rest)
+    end = url.find("#", start)
+    if end < 0:
+        end = len(url)
+    at = end
     for mark in ("/", "?"):
-        at = rest.find(mark)
-        if 0 <= at < end:
-            end = at
-    authority = rest[:end]
-    path = rest[end:]
+        found = url.find(mark, start, end)
+        if 0 <= found < at:
+            at = found
+    authority = url[start:at]
+    path = url[at:end]
     if not path.startswith("/"):
         path = "/" + path
     at = authority.rfind("@")
-    userinfo = authority[:at] if at >= 0 else ""
-    authority = authority[at + 1 :]
+    userinfo = ""
+    if at >= 0:
+        userinfo = authority[:at]
+        authority = authority[at + 1 :]
     if userinfo and not is_plain(userinfo):
         raise URLError("userinfo", userinfo)
     if len(authority) > _MAX_AUTHORITY_LEN:

@@ -307,6 +307,7 @@ def test_how_much_of_a_body_is_taken():
         (refusal(length + b"3, 3"), 100),
         (refusal(), 100),
         (refusal(max_body_len=0), 0),
+        (refusal(max_body_len=-1), 0),
         (refusal(length + b"3", max_body_len=0), 0),
         (refusal(length + b"3", status=b"204"), 0),
         (refusal(length + b"3", status=b"304"), 0),

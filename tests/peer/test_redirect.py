@@ -245,3 +245,74 @@ def test_many_redirects_leave_nothing_behind(serve, visit, target):
     assert len(set(files)) == 1
     # The least of some: leftovers on the stack may keep what is garbage.
     assert min(heap[-3:]) - min(heap[2:-3]) < 200
+
+
+# Connects again and again, the n-th allocation failing, until none is left to fail; each time
+# there is one end, and the next connect works.
+EACH = """
+import sys
+import failalloc
+import modwebsocket
+
+def handler(event, data):
+    global ends
+    if event == 5:
+        ends += 1
+
+def run(n):
+    global link, ends
+    link = None
+    ends = 0
+    failalloc.after(n)
+    try:
+        link = modwebsocket.Link(sys.argv[1], handler, max_redirects=1, keep_response=True)
+    except MemoryError:
+        pass
+    try:
+        modwebsocket.run()
+    except MemoryError:
+        print("run() raised", n)
+    count = failalloc.count()
+    failalloc.after(0)
+    if ends != (link is not None):
+        print("at", n, "ends", ends)
+    return count
+
+good = sys.argv[2]
+causes = {}
+run(0)
+run(0)
+n = 0
+while True:
+    n += 1
+    count = run(n)
+    cause = link.cause if link else "raised"
+    causes[cause] = causes.get(cause, 0) + 1
+    if count < n:
+        break
+    run(0)
+    if link.cause != good:
+        print("after", n, link.cause, link.text)
+print(n > 100, sorted(causes))
+"""
+
+
+@pytest.mark.parametrize("path", ["", "no"])
+def test_each_allocation_may_fail(serve, failalloc, path):
+    async def server(wire):
+        asked = (await wire.request()).split(b" ")[1]
+        if asked == b"/":
+            await wire.send(MOVED.format(302, "/b").encode())
+            await wire.ended()
+        elif asked == b"/no":
+            await wire.send(b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n")
+            await wire.ended()
+        else:
+            await wire.send(wire.answer() + BYE)
+            await wire.rest()
+
+    good = "http" if path else "peer"
+    result = failalloc.run(EACH, serve(server).url + path, good, timeout_s=60)
+    assert (result.status, result.errors) == (0, ""), result
+    assert result.lines == [f"True {sorted(['raised', 'memory', good])}"]

@@ -1,6 +1,7 @@
 """wss:// where the script waits, in asyncio and in the blocking style, as for callbacks."""
 
 import asyncio
+import threading
 
 import pytest
 from peer.certificates import pin
@@ -172,6 +173,43 @@ def test_connect_is_cancelled_at_each_stage(serve, target, certificates):
                         certificates.pem)
     stages = [f"{stage} {stage}" for stage in ("dns", "tcp", "tls", "http")]
     assert result.lines == [*stages, "timeout", "hello"] * 3 + ["True"], result
+    assert result.errors == ""
+
+
+@pytest.mark.parametrize("stage", ["tls", "http"])
+def test_ctrl_c_in_a_blocking_connect_leaves_nothing(serve, target, certificates, stage):
+    asked = threading.Event()
+
+    async def silent(wire):
+        await wire.reader.read(1)
+        asked.set()
+        await wire.ended()
+
+    good = serve(echo, "websockets", tls=certificates.server())
+    server = serve(silent, tls=certificates.server() if stage == "http" else None)
+    process = target.start("""
+        import os, sys
+        import modwebsocket
+        from modwebsocket import pump
+        with modwebsocket.connect(sys.argv[2], verify=False) as ws:
+            pass
+        files = len(os.listdir("/proc/self/fd"))
+        print("connecting")
+        try:
+            modwebsocket.connect(sys.argv[1], verify=False)
+        except KeyboardInterrupt:
+            print("interrupted", pump._links[0].stage)
+        modwebsocket.run()
+        print(len(pump._links), len(os.listdir("/proc/self/fd")) - files)
+        with modwebsocket.connect(sys.argv[2], verify=False) as ws:
+            ws.send("hello")
+            print(ws.recv())
+    """, server.url.replace("ws:", "wss:"), good.url)
+    process.until("connecting")
+    assert asked.wait(10)
+    process.interrupt()
+    result = process.result()
+    assert result.lines == [f"interrupted {stage}", "0 0", "hello"], result
     assert result.errors == ""
 
 
