@@ -198,7 +198,7 @@ def test_ctrl_c_in_a_blocking_connect_leaves_nothing(serve, target, certificates
         try:
             modwebsocket.connect(sys.argv[1], verify=False)
         except KeyboardInterrupt:
-            print("interrupted", pump._links[0].stage)
+            print("interrupted")
         modwebsocket.run()
         print(len(pump._links), len(os.listdir("/proc/self/fd")) - files)
         with modwebsocket.connect(sys.argv[2], verify=False) as ws:
@@ -209,7 +209,7 @@ def test_ctrl_c_in_a_blocking_connect_leaves_nothing(serve, target, certificates
     assert asked.wait(10)
     process.interrupt()
     result = process.result()
-    assert result.lines == [f"interrupted {stage}", "0 0", "hello"], result
+    assert result.lines == ["interrupted", "0 0", "hello"], result
     assert result.errors == ""
 
 
