@@ -201,8 +201,9 @@ class Link:
 
     def on_message(self, function, owner=None, count=2):
         """Have another function called for messages: see Codec.deliver()."""
-        if self._conn and not self.cause:
-            self._conn.codec.deliver(function, owner, count)
+        conn = self._conn  # which the background may take away meanwhile
+        if conn and not self.cause:
+            conn.codec.deliver(function, owner, count)
 
     def close(self, code=1000, reason=""):
         """Close; ENDED follows, with the cause "closed".  A second call does nothing.
