@@ -262,7 +262,7 @@ class Client:
         if self._protocol is not None:
             defaults.append(("Sec-WebSocket-Protocol", self._protocol))
         try:
-            self._link = Link(
+            self._link = link = Link(
                 url,
                 self._event,
                 headers=self._headers,
@@ -283,8 +283,8 @@ class Client:
             except Exception as e:
                 sys.print_exception(e, sys.stderr)
             return
-        self._link.no_memory = "send memory"
-        self._tell(self._link)
+        link.no_memory = "send memory"
+        self._tell(link)
 
     def _tell(self, link):
         # What the link should know of the handlers.
@@ -329,8 +329,9 @@ class Client:
 
         Does nothing if there is none. Source: NodeMCU, websocket.client:close().
         """
-        if self._link:
-            self._link.close()
+        link = self._link  # which the background may take away meanwhile
+        if link:
+            link.close()
 
     def _event(self, event, data):
         if event == _OPENED or event == _DRAINED:
