@@ -27,6 +27,7 @@ except ImportError:
     pass
 
 _TEXT = const(1)
+_BINARY = const(2)
 _CLOSE = const(8)
 _NOT_TAKEN = const(-2)  # by Link.send_now()
 _OPENED = const(3)
@@ -283,6 +284,7 @@ class Client:
             except Exception as e:
                 sys.print_exception(e, sys.stderr)
             return
+        # From here on the background may serve it: it may even have ended.
         link.no_memory = "send memory"
         self._tell(link)
 
@@ -351,3 +353,6 @@ class Client:
             if handler:
                 # It may well connect again: the frames down to here are few, the stack is small.
                 handler.call(2, _close_code(link.cause, link.errno))
+        elif event <= _BINARY and self._handlers["receive"]:
+            # Before _tell().
+            _first_message(self._handlers["receive"], data, event)

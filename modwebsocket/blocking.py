@@ -144,7 +144,7 @@ class WebSocket:
                         raise OSError(ETIMEDOUT)
                 pump.step(left)
         finally:
-            pump._exposed = pump.Timer is not None
+            pump._exposed = pump._timer is not None
 
     def _has_begun(self):
         return self._is_open

@@ -3,6 +3,10 @@
 Who turns it depends on where the script runs: inside asyncio every link is a task; on a chip a
 timer interrupts the script or the idle REPL; on the unix port, when the script's last line is
 done, the process serves until the last link ended; `step()` is one turn by hand.
+
+timer_id: the machine.Timer that does it on a chip, taken while there is a link; read when the
+first one begins. -1: a virtual one, of which an ESP8266 has many and an ESP32 none: there, give
+it one of the hardware's, or call run() or step(). None: no timer.
 """
 
 import select
@@ -18,9 +22,10 @@ except ImportError:
     Timer = None
 
 _PERIOD_MS = const(20)  # of the timer in the background
-_SOON_MS = const(2)  # a new link's constructor has returned by then
 _SO_CALLBACK = const(20)
 _FOREVER_MS = const(1 << 28)  # about three days, and within what ticks_diff() can tell
+
+timer_id = -1
 
 _links = []  # from connect to ENDED
 _by_sock = {}  # socket -> Link
@@ -30,7 +35,7 @@ _loop = None  # the module, if asyncio's loop serves a link
 _urgent = False  # a link's timer is due at once
 _timer = None  # in the background
 _interrupt = None  # what it calls
-_exposed = Timer is not None  # True: what runs in the background may interrupt what runs now
+_exposed = False  # True: what runs in the background may interrupt what runs now
 _exit = False  # what sys.atexit() held before us; False: it holds that still
 
 
@@ -155,7 +160,7 @@ def _cut_short():
 def _finish():
     global _turning, _exposed
     _turning = False
-    _exposed = Timer is not None
+    _exposed = _timer is not None
 
 
 def step(wait_ms=-1):
@@ -223,18 +228,17 @@ def _at_exit():
 
 
 def _start_timer():
-    global Timer, _timer, _exposed, _interrupt
+    global _timer, _exposed, _interrupt
     try:
-        _timer = timer = Timer(-1)
+        timer = Timer(timer_id)
     except ValueError:
-        # All timers of this port are hardware (ESP32) and the user's.
-        Timer = None
-        _exposed = False
-        return
+        return  # this port has none of that number
     if not _interrupt:
         _interrupt = _serve_in_background().send
         _interrupt(None)
     timer.init(mode=Timer.PERIODIC, period=_PERIOD_MS, callback=_interrupt)
+    _timer = timer
+    _exposed = not _turning
 
 
 def _serve_in_background():
@@ -277,19 +281,26 @@ def _serve_in_background():
 
 def _adopt(link):
     # Serves a new link: in asyncio, if its loop runs or may be about to.
-    global _exit, _loop
+    global _exit, _loop, _next_at, _urgent
+    # Room for it, before anything is begun that would have to be undone.
     _links.append(link)
-    if Timer and not _timer:
+    _links.pop()
+    if Timer and timer_id is not None and not _timer:
         _start_timer()
     core = sys.modules.get("asyncio.core")
     if core and (core.cur_task or not _turning):
         link._tasks = [None, None]
         from . import _loop
 
-        _loop.start_clock(False)
+        _loop.start_clock()
     if _exit is False and hasattr(sys, "atexit"):
         _exit = sys.atexit(_at_exit)
-    _arm(link, _SOON_MS if _exposed else 0)
+    link._at = ticks_ms()
+    _urgent = True
+    # MicroPython interrupts code only where it jumps, and no jump follows until whoever makes the
+    # link has it in a variable.
+    _links.append(link)
+    _next_at = link._at
 
 
 def _leave(link):
