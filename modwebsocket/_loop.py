@@ -10,6 +10,8 @@ from . import pump
 
 _core = sys.modules["asyncio.core"]
 _clock = None  # the task that runs the timers
+_asleep = False  # it waits for the next of them
+_home = None  # the loop's queue, in which it is
 
 
 def watch(link):
@@ -44,22 +46,30 @@ def _task(link, sock, i):
         link._tasks[i] = None
 
 
-def start_clock(anew=True):
-    """Have the timers run; anew: even if they do, because one is due earlier."""
-    global _clock
-    if _clock and (not anew or _clock is _core.cur_task):
-        return
-    if _clock:
+def start_clock():
+    """Have the timers run, at once: one may be due earlier than the clock knows."""
+    global _clock, _asleep, _home
+    if _home is not _core._task_queue:
+        # A new event loop: what waited in another one is not run any more.
+        _home = _core._task_queue
+        _clock = None
+        for link in pump._links:
+            if link._tasks:
+                link._tasks = [None, None]
+                if link._sock:
+                    watch(link)
+    if not _clock:
+        _asleep = False
+        _clock = _core.create_task(_tell_time())
+    elif _asleep:
+        _asleep = False
         _clock.cancel()
-    _clock = _core.create_task(_tell_time())
 
 
 def leave():
     """Leave the links to `pump` if asyncio's loop does not run any more; True if that is so."""
-    global _clock
     if _core.cur_task:
         return False
-    _clock = None
     for link in pump._links:
         if link._tasks:
             if link._sock:
@@ -81,12 +91,21 @@ def _guard(function, *args):
 
 
 def _tell_time():
-    global _clock
-    while pump._links:
-        left = ticks_diff(pump._next_at, ticks_ms())
-        if left > 0:
-            yield from _core.sleep_ms(left)
-        else:
-            _guard(pump._run_timers)
-            yield from _core.sleep_ms(0)
-    _clock = None
+    global _clock, _asleep
+    try:
+        while pump._links:
+            left = ticks_diff(pump._next_at, ticks_ms())
+            if left > 0:
+                _asleep = True
+                try:
+                    yield from _core.sleep_ms(left)
+                except _core.CancelledError:
+                    pass  # start_clock()
+                except MemoryError:
+                    pass  # for want of one for that
+                _asleep = False
+            else:
+                _guard(pump._run_timers)
+                yield from _core.sleep_ms(0)
+    finally:
+        _clock = None
