@@ -3,14 +3,20 @@
 Loaded once such a link is made; `pump` says which.
 """
 
+import gc
 import sys
 from time import ticks_diff, ticks_ms
 
+from micropython import const
+
 from . import pump
+
+_RESERVE_LEN = const(96)
 
 _core = sys.modules["asyncio.core"]
 _clock = None  # the task that runs the timers
 _asleep = False  # it waits for the next of them
+_reserve = None  # for wait()
 _home = None  # the loop's queue, in which it is
 
 
@@ -20,6 +26,28 @@ def watch(link):
     for i in range(2 if link._blocked else 1):
         if not tasks[i] and (i or not (link._full or link._paused)):
             tasks[i] = _core.create_task(_task(link, link._sock, i))
+
+
+def wait(sock, i):
+    """Have the task that yields next wait until sock can be read (i 0) or written (i 1).
+
+    Raises MemoryError.
+    """
+    global _reserve
+    queue = _core._io_queue
+    try:
+        if _reserve is None:
+            _reserve = bytearray(_RESERVE_LEN)
+        queue._enqueue(sock, i)
+    except MemoryError:
+        # asyncio keeps an entry, and its poll object one on which it would crash, until it is
+        # filled.
+        queue.map.pop(id(sock), None)
+        _reserve = None
+        gc.collect()
+        queue.poller.register(sock, 0)
+        queue.poller.unregister(sock)
+        raise
 
 
 def unwatch(link):
@@ -34,14 +62,13 @@ def unwatch(link):
 def _task(link, sock, i):
     # Serves link when its socket can be read (i 0) or written (i 1), for as long as that is
     # wanted.
-    queue = _core._io_queue
     while link._sock is sock and (link._blocked if i else not (link._full or link._paused)):
-        if i:
-            yield queue.queue_write(sock)
-        else:
-            yield queue.queue_read(sock)
-        if link._sock is sock:
-            _guard(pump._serve, sock)
+        try:
+            yield wait(sock, i)
+            if link._sock is sock:
+                _guard(pump._serve, sock)
+        except MemoryError as e:
+            link._settle(e)
     if link._sock is sock:
         link._tasks[i] = None
 

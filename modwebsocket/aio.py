@@ -49,6 +49,7 @@ class WebSocket(Link):
         max_inbox: messages that may wait for recv(). max_inbox_len: their bytes, behind which one
         more message may come. Then nothing is read from the network, until half are taken.
         """
+        self._conn = None
         self._inbox = []
         self._inbox_len = 0
         self._max_inbox = max_inbox - 1  # one more comes out of the receive buffer

@@ -10,6 +10,7 @@ from asyncio import TimeoutError, core, wait_for_ms
 
 from micropython import const
 
+from ._loop import wait
 from .aio import ConnectionClosed, WebSocket, broadcast
 from .connection import Connection
 from .errors import HandshakeError
@@ -126,9 +127,9 @@ class Server:
             while len(self._tasks) >= self._max_connections + _SPARE:
                 # Who comes waits in the system's queue.
                 yield self._wait()
-            yield core._io_queue.queue_read(self._sock)
             sock = entry = None
             try:
+                yield wait(self._sock, 0)
                 sock, _ = self._sock.accept()
                 try:
                     # At once: lwIP crashes at an option of a socket that was reset meanwhile.
@@ -170,8 +171,11 @@ class Server:
                 sock = None  # the link's, from here on
                 self.clients.append(ws)
                 yield from self._handle(ws)
-        except (OSError, MemoryError):
-            pass  # the peer has gone, or there is no room for it
+        except OSError:
+            pass  # the peer has gone
+        except MemoryError:
+            if ws:
+                ws._give_up()
         finally:
             if sock:
                 sock.close()
@@ -262,7 +266,7 @@ class Server:
                 line = codec.read()
                 cut = True
             if line is None:
-                yield core._io_queue.queue_read(sock)
+                yield wait(sock, 0)
                 if codec.fill(sock) == 0:
                     raise OSError  # it has hung up
             elif request.feed(line, cut):
@@ -275,7 +279,7 @@ class Server:
         while result:
             if result > 0:
                 raise OSError(result)
-            yield core._io_queue.queue_write(sock)
+            yield wait(sock, 1)
             result = codec.flush(sock)
 
     # async
@@ -283,5 +287,5 @@ class Server:
         n = None
         while n != 0:
             codec.read()
-            yield core._io_queue.queue_read(sock)
+            yield wait(sock, 0)
             n = codec.fill(sock)
