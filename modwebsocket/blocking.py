@@ -87,14 +87,18 @@ class WebSocket:
         self._parts = bool(options.get("parts"))
         self.opcode = self.offset = 0
         self.final = True
-        self.link = Link(url, self._on_event, connect_timeout_ms=timeout_ms, **options)
+        self.link = None
         _open.append(self)
-        if _exit is False and hasattr(sys, "atexit"):
-            _exit = sys.atexit(_at_exit)
         try:
+            self.link = Link(url, self._on_event, connect_timeout_ms=timeout_ms, **options)
+            if _exit is False and hasattr(sys, "atexit"):
+                _exit = sys.atexit(_at_exit)  # behind pump's, to be called before that
             self._wait(self._has_begun, -1)
         except BaseException:
-            self.link.abort("closed")
+            if self.link is None:
+                _open.remove(self)
+            else:
+                self.link.abort("closed")
             raise
         if not self._is_open:
             raise failure(self.link)

@@ -1,7 +1,7 @@
 """A Link that comes back: `Reconnecting`, for the callback style."""
 
 from errno import ENOTCONN
-from time import ticks_add, ticks_diff, ticks_ms
+from time import ticks_diff, ticks_ms
 
 from micropython import const
 
@@ -14,6 +14,8 @@ _TEXT = const(1)
 _OPENED = const(3)
 _ENDED = const(5)
 _WAITING = const(6)
+
+_LATER_MS = const(1000)  # without memory to ask the policy
 
 
 class Reconnecting:
@@ -82,15 +84,24 @@ class Reconnecting:
 
     def _next(self, cause, code, status, open_ms):
         wait_ms = None
-        if not self._cause:
-            wait_ms = self.policy.wait_ms(cause, code, status, open_ms)
+        try:
+            if not self._cause:
+                try:
+                    wait_ms = self.policy.wait_ms(cause, code, status, open_ms)
+                except MemoryError:
+                    wait_ms = _LATER_MS
+            if wait_ms is not None:
+                pump._adopt(self)
+        except Exception as e:
+            # The user's policy, or not even memory to wait: that must not end without a word.
+            pump._report(e)
+            cause = "memory" if isinstance(e, MemoryError) else "error"
+            wait_ms = None
         if wait_ms is None:
             self._cause = self._cause or cause
             self._handler(_ENDED, None)
             return
         self._waits = True
-        self._at = ticks_add(ticks_ms(), wait_ms)
-        pump._adopt(self)
         pump._arm(self, wait_ms)
         self._handler(_WAITING, wait_ms)
 
