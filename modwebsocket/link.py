@@ -36,7 +36,6 @@ _BODY_MS = const(1000)  # for what a server says besides no
 _GO_ON = const(1)  # with what was read
 _READ_ON = const(2)  # and read on
 
-_MAX_UNANSWERED_PINGS = const(2)
 _FOREVER_MS = const(1 << 28)  # about three days, and within what ticks_diff() can tell
 
 
@@ -60,7 +59,10 @@ class Link:
     headers and body, if the handshake failed or keep_response is set, else None.
     code, reason: of the peer's close frame, 1006 and "" if none came. text: what was wrong.
     unsent_len: bytes, with their frames' headers, that send() took and the network did not.
+    To be set at any time: max_unanswered_pings: how many in a row, before it ends.
     """
+
+    max_unanswered_pings = 2
 
     _full = False  # True: nothing is to be read, see aio.py
     _paused = False  # see flow.py
@@ -76,7 +78,7 @@ class Link:
         headers, defaults: see handshake.request(). protocols: the sub-protocols that they offer.
         name_port: True names the port in the Host header even if it is the scheme's own.
         connect_timeout_ms: for DNS, TCP, TLS and the upgrade together. ping_interval_ms: silence
-        before a ping is sent, 0: never; the third silence in a row ends the link.
+        before a ping is sent, 0: never; one more silence than max_unanswered_pings ends the link.
         close_timeout_ms: the peer's time to answer a close frame.
         options: max_redirects: how often to follow a server that says to ask elsewhere (HTTP
         301, 302, 303, 307, 308), default 0, see redirect.Redirects. max_body_len: bytes to take
@@ -224,9 +226,11 @@ class Link:
             pump._arm(self, 0)
 
     def abort(self, cause):
-        """End without a closing handshake; ENDED follows, with this cause (str)."""
-        if self._conn and not self.cause:
+        """End without a closing handshake; nothing but ENDED follows, with this cause (str)."""
+        conn = self._conn
+        if conn and not self.cause:
             self.cause = cause
+            conn.codec.deliver(None, None, 0)
             pump._arm(self, 0)
 
     # ---- The driver's side
@@ -324,7 +328,7 @@ class Link:
             if self.stage != "open" or not self._conn:
                 return
             if not self._heard():
-                if self._pings == _MAX_UNANSWERED_PINGS:
+                if self._pings >= self.max_unanswered_pings:
                     return self._end("health")
                 self._ping()
         if not self._broken:

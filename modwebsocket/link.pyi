@@ -31,6 +31,7 @@ class Link:
     reason: str
     text: str
     unsent_len: int
+    max_unanswered_pings: int
     part: Callable[[], tuple[int, bool]]
 
     def __init__(

@@ -1,6 +1,6 @@
 from types import ModuleType
 
-timer_id: int | None
+timer_id: int | None = -1
 
 def step(wait_ms: int = -1) -> bool: ...
 def run() -> None: ...

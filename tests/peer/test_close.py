@@ -438,6 +438,22 @@ def test_stall_is_minus_19_after_two_pings(talk):
     assert talk(server, script, timeout_s=5) == ["open", "closed -19"]
 
 
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_as_many_pings_may_stay_unanswered_as_was_said(talk, count):
+    async def server(wire):
+        await wire.open()
+        assert [opcode for opcode, _ in await wire.rest()] == [PING] * count
+
+    script = """
+        from modwebsocket import Link, run
+        link = Link(url, lambda event, data: None, ping_interval_ms=100)
+        link.max_unanswered_pings = int(sys.argv[2])
+        run()
+        print("closed", link.cause)
+    """
+    assert talk(server, script, count, timeout_s=5) == ["closed health"]
+
+
 def test_any_byte_puts_the_pings_off(talk):
     async def server(wire):
         await wire.open()

@@ -17,6 +17,7 @@ from modwebsocket import (
     aio,
     connect,
     handshake,
+    pump,
     run,
     step,
     upgrade,
@@ -124,12 +125,14 @@ try:
     if link.send_now("now", TEXT):
         link.sent(NOT_TAKEN, "now", TEXT)
     link.notify_drained = True
+    link.max_unanswered_pings = 1
 except URLError as e:
     print(e.args)
 while step(100):
     pass
 run()
 print(load_handshake())
+pump.timer_id = 0
 forget_handshake()
 
 Link("wss://example.com", handler, cadata=b"0", pin=["00" * 32, bytes(32)])
