@@ -1,4 +1,4 @@
-"""What serves in the background on a chip, on this machine: with a timer and socket events of ours.
+"""What serves in the background on a chip, on this machine: a timer and socket events of ours.
 
 The emulated board has both for real; here a test chooses which of them come, and when.
 """

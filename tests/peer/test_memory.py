@@ -1,6 +1,8 @@
 """Not enough memory: for what the server announces, for what the user sends, at any moment."""
 
 import asyncio
+import socket
+import textwrap
 
 import pytest
 from peer.conftest import prepare
@@ -225,15 +227,388 @@ def test_each_allocation_with_tls_may_fail(serve, failalloc, certificates, mode)
     fail_each(failalloc, server.url, mode, certificates.pem)
 
 
-async def echo_until_silent(wire):
+# The other styles: `session()` is the user's, `run(n)` has the n-th allocation in it fail and
+# returns (what came of it, how many there were). Beside what `session` returns, that is an error
+# that says so. Afterwards nothing may be left, not a socket either, and it must work again.
+IN_TURN = """
+    import failalloc
+    import os
+    import socket
+    import sys
+    from time import ticks_diff, ticks_ms
+
+    import modwebsocket
+    from modwebsocket import aio, pump
+
+    url = sys.argv[1]
+    big = "x" * 3000
+    options = {"close_timeout_ms": 300, "ping_interval_ms": 1000}
+
+    def name(error):
+        if isinstance(error, aio.ConnectionClosed):
+            return "closed: " + error.cause
+        if isinstance(error, OSError) and error.errno < 0:
+            return error.errno  # mbedTLS's
+        return type(error).__name__
+
+    class Sockets:
+        # In place of the module: on unix, socket() opens before it allocates.
+        lost = 0
+
+        def socket(self, family, kind):
+            try:
+                return socket.socket(family, kind)
+            except MemoryError:
+                Sockets.lost += 1
+                raise
+
+    sockets = modwebsocket.link.socket = Sockets()
+    for attribute in dir(socket):
+        if attribute != "socket":
+            setattr(sockets, attribute, getattr(socket, attribute))
+
+    OUTCOMES = ["done", "MemoryError", "closed: memory"]
+
+    def ok(what):
+        return what in OUTCOMES or isinstance(what, int)
+
+    def in_turn(run, settle, step=1):
+        # The first ones load modules and fill caches.
+        for _ in range(3):
+            assert run(0)[0] == "done"
+        settle()
+        before = len(os.listdir("/proc/self/fd"))
+        seen = {}
+        n = 0
+        while True:
+            n += step
+            what, count = run(n)
+            seen[what] = seen.get(what, 0) + 1
+            if not ok(what):
+                print("at", n, what)
+            if count < n:
+                break
+            what = run(0)[0]
+            if what != "done":
+                print("after", n, what)
+            settle()
+            if pump._links or pump._by_sock:
+                print("after", n, "left", [(link.stage, link.cause) for link in pump._links])
+            leaked = len(os.listdir("/proc/self/fd")) - before - Sockets.lost
+            if leaked:
+                print("after", n, "descriptors", leaked)
+                before += leaked
+        print("allocations", n, sorted(seen.items(), key=str))
+"""
+
+IN_ASYNCIO = IN_TURN + """
+    import asyncio
+
+    async def dog(n):
+        await asyncio.sleep(6)
+        print("at", n, "it waits for ever")
+        sys.exit(1)
+
+    async def guarded(n):
+        watch = asyncio.create_task(dog(n))
+        await asyncio.sleep_ms(0)
+        failalloc.after(n)
+        try:
+            what = await session() or "done"
+        except Exception as e:
+            what = name(e)
+        count = failalloc.count()
+        failalloc.after(0)
+        watch.cancel()
+        return what, count
+
+    def run(n):
+        try:
+            return asyncio.run(guarded(n))
+        except MemoryError:
+            # The loop's own.
+            count = failalloc.count()
+            failalloc.after(0)
+            asyncio.new_event_loop()
+            return "MemoryError", count
+
+    async def none_left():
+        for _ in range(500):
+            if not pump._links:
+                return
+            await asyncio.sleep_ms(10)
+
+    def settle():
+        if pump._links:
+            asyncio.run(none_left())
+"""
+
+SESSIONS = {
+    "talk": """
+        ws = await aio.connect(url, **options)
+        try:
+            await ws.send("hello")
+            assert await ws.recv() == "hello"
+            await ws.ping()
+        finally:
+            await ws.close()
+    """,
+    "big": """
+        async with aio.connect(url, **options) as ws:
+            await ws.send(big)
+            async for message in ws:
+                assert message == big
+                break
+    """,
+}
+
+
+@pytest.mark.parametrize("what", SESSIONS)
+def test_each_allocation_in_asyncio_may_fail(serve, failalloc, what):
+    server = serve(echo_until_idle)
+    session = "    async def session():" + textwrap.indent(SESSIONS[what], "    ")
+    script = IN_ASYNCIO + session + "\n    in_turn(run, settle)\n"
+    result = fail_in_turn(failalloc, script, server.url)
+    assert "Task exception wasn't retrieved" not in result.errors, result
+
+
+@pytest.mark.parametrize(("of", "step"), [("heap", 3), ("calloc", 1999)])
+def test_allocations_in_asyncio_with_tls_may_fail(serve, failalloc, certificates, of, step):
+    # On unix mbedTLS takes its memory from the C library.
+    server = serve(echo_until_idle, tls=certificates.server())
+    session = "    async def session():" + textwrap.indent(SESSIONS["talk"], "    ")
+    script = IN_ASYNCIO + session + f"""
+    options["cadata"] = sys.argv[2]
+    options["connect_timeout_ms"] = 1000
+    OUTCOMES.append("OSError")  # in the last steps mbedTLS keeps it for itself, until the deadline
+    after, count = failalloc.after, failalloc.count
+    failalloc = type("", (), {{"after": lambda n: after(n, {of == "calloc"}), "count": count}})
+    in_turn(run, settle, {step})
+"""
+    fail_in_turn(failalloc, script, server.url, certificates.pem)
+
+
+# Blocking: as a user writes it.
+CALLS = {
+    "talk": """
+        with modwebsocket.connect(url, timeout_ms=3000, **options) as ws:
+            ws.send("hello")
+            assert ws.recv(3000) == "hello"
+            ws.ping()
+    """,
+    "big": """
+        with modwebsocket.connect(url, timeout_ms=3000, **options) as ws:
+            ws.send(big)
+            assert ws.recv(3000) == big
+    """,
+    "parts": """
+        with modwebsocket.connect(url, timeout_ms=3000, parts=True, max_unread_len=100,
+                                  **options) as ws:
+            ws.send_stream((b"x" * 100 for _ in range(4)))
+            buf = bytearray(70)
+            n = 0
+            while True:
+                n += ws.recv_into(buf, 3000)
+                if ws.final:
+                    break
+            assert n == 400, n
+    """,
+}
+
+IN_CALLS = IN_TURN + """
+    def run(n):
+        failalloc.after(n)
+        try:
+            what = session() or "done"
+        except Exception as e:
+            what = name(e)
+        count = failalloc.count()
+        failalloc.after(0)
+        return what, count
+
+    def settle():
+        for _ in range(500):
+            if not modwebsocket.step(10):
+                return
+"""
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_each_allocation_in_blocking_calls_may_fail(serve, failalloc, what):
+    server = serve(echo_until_idle)
+    session = "    def session():" + textwrap.indent(CALLS[what], "    ")
+    fail_in_turn(failalloc, IN_CALLS + session + "\n    in_turn(run, settle)\n", server.url)
+
+
+# A Reconnecting that the server closes after one message, twice: it ends when it is told to.
+IN_RECONNECTING = IN_CALLS + """
+    from modwebsocket.reconnect import Policy
+    from modwebsocket.reconnecting import Reconnecting
+
+    def session():
+        texts = 0
+        ended = None
+        again = None
+
+        def handler(event, data):
+            nonlocal texts, ended
+            if event == 1:
+                texts += 1
+                if texts == 2:
+                    again.close()
+            elif event == 5:
+                ended = again.link.cause if again.link else "no link"
+
+        again = Reconnecting(url, handler, Policy(1, 5), **options)
+        start = ticks_ms()
+        while ended is None:
+            modwebsocket.step(100)
+            if ticks_diff(ticks_ms(), start) > 400:
+                again.close()  # what failed was the handler's own
+            if ticks_diff(ticks_ms(), start) > 4000:
+                return "it waits for ever"
+        return "done" if texts == 2 else "ended"
+
+    OUTCOMES.append("ended")
+"""
+
+
+def test_each_allocation_in_reconnecting_may_fail(serve, failalloc):
+    async def greet(wire):
+        try:
+            await wire.open(frame(FIN | TEXT, "hello") + frame(FIN | CLOSE, close_payload(1001)))
+            await wire.rest()
+        except (EOFError, ConnectionError):
+            pass
+
+    script = IN_RECONNECTING + "\n    in_turn(run, settle)\n"
+    fail_in_turn(failalloc, script, serve(greet).url)
+
+
+# The server, with a client in the same process: what fails there is its own affair.
+IN_SERVER = IN_ASYNCIO + """
+    import socket
+    from asyncio import core
+    from modwebsocket import _loop
+
+    def request(path, *headers):
+        lines = ["GET %s HTTP/1.1" % path, "Host: x"] + list(headers) + ["", ""]
+        return "\\r\\n".join(lines).encode()
+
+    REQUEST = request("/", "Upgrade: websocket", "Connection: Upgrade",
+                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
+    PAGE = request("/page")
+    HELLO = b"\\x81\\x85\\0\\0\\0\\0hello"
+    CLOSE = b"\\x88\\x82\\0\\0\\0\\0\\x03\\xe8"
+
+    async def handle(ws):
+        async for message in ws:
+            await ws.send(message)
+
+    async def read(sock, until):
+        got = b""
+        start = ticks_ms()
+        while ticks_diff(ticks_ms(), start) < 700:
+            data = sock.read(500)
+            if data:
+                got += data
+            elif data is not None:
+                return got
+            if until and got.endswith(until):
+                return got
+            await asyncio.sleep_ms(1)
+        return b""  # unix's accept() had it, and then no memory
+
+    async def talk(sock):
+        if mode == "page":
+            sock.write(PAGE)
+            return (await read(sock, b"")).endswith(b"a page")
+        sock.write(REQUEST)
+        if not (await read(sock, b"\\r\\n\\r\\n")).startswith(b"HTTP/1.1 101"):
+            return False
+        sock.write(HELLO)
+        if await read(sock, b"hello") != b"\\x81\\5hello":
+            return False
+        sock.write(CLOSE)
+        return await read(sock, b"") == b"\\x88\\2\\x03\\xe8"
+
+    async def visit(n):
+        sock = socket.socket()
+        sock.connect(address)
+        sock.setblocking(False)
+        watch = asyncio.create_task(dog(n))
+        await asyncio.sleep_ms(0)
+        failalloc.after(n)
+        try:
+            what = "done" if await talk(sock) else "refused"
+        except Exception as e:
+            what = name(e)
+        count = failalloc.count()
+        failalloc.after(0)
+        watch.cancel()
+        sock.close()
+        while server._tasks or pump._links:
+            await asyncio.sleep_ms(1)
+        return what, count
+
+    async def main():
+        global server, address
+        # A port that is free.
+        sock = socket.socket()
+        sock.bind(socket.getaddrinfo("127.0.0.1", 0)[0][-1])
+        for port in range(20000 + os.getpid() % 20000 if hasattr(os, "getpid") else 23456, 65000):
+            try:
+                server = await aio.serve(handle, "127.0.0.1", port, page="a page",
+                                         request_timeout_ms=300, ping_interval_ms=200,
+                                         close_timeout_ms=200)
+                break
+            except OSError:
+                pass
+        address = socket.getaddrinfo("127.0.0.1", port)[0][-1]
+        sock.close()
+        for _ in range(3):
+            assert (await visit(0))[0] == "done"
+        before = len(os.listdir("/proc/self/fd"))
+        leaked = n = 0
+        seen = {}
+        while True:
+            n += 1
+            what, count = await visit(n)
+            seen[what] = seen.get(what, 0) + 1
+            if count < n:
+                break
+            what = (await visit(0))[0]
+            if what != "done":
+                print("after", n, what)
+            now = len(os.listdir("/proc/self/fd"))
+            if now != before:
+                leaked += now - before
+                # accept()'s, which on unix has one before it allocates four things.
+                if leaked > 4:
+                    print("after", n, "descriptors", now - before)
+                before = now
+        print("allocations", n, sorted(seen.items(), key=str))
+        server.close()
+
+    mode = sys.argv[1]
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("mode", ["echo", "page"])
+def test_each_allocation_of_a_server_may_fail(failalloc, mode):
+    fail_in_turn(failalloc, IN_SERVER, mode)
+
+
+async def echo_until_silent(wire, silence_s=0.2):
     """A handler: sends back what comes, and closes when nothing does."""
     try:
         await wire.open()
         while True:
-            async with asyncio.timeout(0.2):
-                opcode, payload = await wire.frame()
-            await wire.send(frame(FIN | opcode, payload))
-            if opcode == CLOSE:
+            async with asyncio.timeout(silence_s):
+                first, payload = await wire.fragment()
+            await wire.send(frame(first, payload))
+            if first & 15 == CLOSE:
                 return
     except TimeoutError:
         # The script's handler failed for want of memory, and the connection is open.
@@ -243,9 +618,25 @@ async def echo_until_silent(wire):
         pass
 
 
+async def echo_until_idle(wire):
+    """As that, for those who always close: only when they had no memory for it."""
+    tcp = wire.writer.get_extra_info("socket")
+    tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # many small fragments
+    await echo_until_silent(wire, 1)
+
+
 def fail_each(target, *args):
     """Runs EACH, whose findings are none."""
     result = target.run(prepare(EACH), *args, timeout_s=100)
     assert result.status == 0, result
     assert len(result.lines) == 1, result
     assert result.lines[0].startswith("allocations ")
+
+
+def fail_in_turn(target, script, *args):
+    """Runs a script of IN_TURN, whose findings are none; returns the Result."""
+    result = target.run(script, *args, timeout_s=110)
+    assert result.status == 0, result
+    assert len(result.lines) == 1, result
+    assert result.lines[0].startswith("allocations "), result
+    return result
