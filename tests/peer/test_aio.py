@@ -187,6 +187,30 @@ def test_iteration_ends_when_the_peer_gives_no_code(talk):
     assert talk(server, script) == ["1005"]
 
 
+def test_connections_go_on_in_a_new_event_loop(talk, kind):
+    script = """
+        async def fails():
+            global old
+            old = await aio.connect(url)
+            raise ValueError
+
+        try:
+            asyncio.run(fails())
+        except ValueError:
+            pass
+        asyncio.new_event_loop()
+
+        async def main():
+            for ws in await aio.connect(url), old:
+                await ws.send("hello")
+                print(await asyncio.wait_for(ws.recv(), 5))
+                await ws.ping()
+                await ws.close()
+        run(main)
+    """
+    assert talk(echo, script, kind=kind) == ["hello", "hello"]
+
+
 def test_client_sends_its_code_and_reason(talk, kind):
     async def server(peer):
         assert await peer.recv() is None
