@@ -485,6 +485,123 @@ def test_each_allocation_in_reconnecting_may_fail(serve, failalloc):
     fail_in_turn(failalloc, script, serve(greet).url)
 
 
+# The server, with a client in the same process: what fails there is its own affair.
+IN_SERVER = IN_ASYNCIO + """
+    import socket
+    from asyncio import core
+    from modwebsocket import _loop
+
+    def request(path, *headers):
+        lines = ["GET %s HTTP/1.1" % path, "Host: x"] + list(headers) + ["", ""]
+        return "\\r\\n".join(lines).encode()
+
+    REQUEST = request("/", "Upgrade: websocket", "Connection: Upgrade",
+                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
+    PAGE = request("/page")
+    HELLO = b"\\x81\\x85\\0\\0\\0\\0hello"
+    CLOSE = b"\\x88\\x82\\0\\0\\0\\0\\x03\\xe8"
+
+    async def handle(ws):
+        async for message in ws:
+            await ws.send(message)
+
+    async def read(sock, until):
+        got = b""
+        start = ticks_ms()
+        while ticks_diff(ticks_ms(), start) < patience_ms:
+            data = sock.read(500)
+            if data:
+                got += data
+            elif data is not None:
+                return got
+            if until and got.endswith(until):
+                return got
+            await asyncio.sleep_ms(1)
+        return b""  # unix's accept() had it, and then no memory
+
+    async def talk(sock):
+        if mode == "page":
+            sock.write(PAGE)
+            return (await read(sock, b"")).endswith(b"a page")
+        sock.write(REQUEST)
+        if not (await read(sock, b"\\r\\n\\r\\n")).startswith(b"HTTP/1.1 101"):
+            return False
+        sock.write(HELLO)
+        if await read(sock, b"hello") != b"\\x81\\5hello":
+            return False
+        sock.write(CLOSE)
+        return await read(sock, b"") == b"\\x88\\2\\x03\\xe8"
+
+    async def visit(n):
+        global patience_ms
+        sock = socket.socket()
+        sock.connect(address)
+        sock.setblocking(False)
+        watch = asyncio.create_task(dog(n))
+        await asyncio.sleep_ms(0)
+        patience_ms = 500 if n else 5000
+        failalloc.after(n)
+        try:
+            what = "done" if await talk(sock) else "refused"
+        except Exception as e:
+            what = name(e)
+        count = failalloc.count()
+        failalloc.after(0)
+        watch.cancel()
+        sock.close()
+        while server._tasks or pump._links:
+            await asyncio.sleep_ms(1)
+        return what, count
+
+    async def main():
+        global server, address
+        # A port that is free.
+        sock = socket.socket()
+        sock.bind(socket.getaddrinfo("127.0.0.1", 0)[0][-1])
+        for port in range(20000 + os.getpid() % 20000 if hasattr(os, "getpid") else 23456, 65000):
+            try:
+                server = await aio.serve(handle, "127.0.0.1", port, page="a page",
+                                         request_timeout_ms=3000, ping_interval_ms=3000,
+                                         close_timeout_ms=200)
+                break
+            except OSError:
+                pass
+        address = socket.getaddrinfo("127.0.0.1", port)[0][-1]
+        sock.close()
+        for _ in range(3):
+            assert (await visit(0))[0] == "done"
+        before = len(os.listdir("/proc/self/fd"))
+        leaked = n = 0
+        seen = {}
+        while True:
+            n += 1
+            what, count = await visit(n)
+            seen[what] = seen.get(what, 0) + 1
+            if count < n:
+                break
+            what = (await visit(0))[0]
+            if what != "done":
+                print("after", n, what)
+            now = len(os.listdir("/proc/self/fd"))
+            if now != before:
+                leaked += now - before
+                # accept()'s, which on unix has one before it allocates four things.
+                if leaked > 4:
+                    print("after", n, "descriptors", now - before)
+                before = now
+        print("allocations", n, sorted(seen.items(), key=str))
+        server.close()
+
+    mode = sys.argv[1]
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("mode", ["echo", "page"])
+def test_each_allocation_of_a_server_may_fail(failalloc, mode):
+    fail_in_turn(failalloc, IN_SERVER, mode)
+
+
 async def echo_until_silent(wire, silence_s=0.2):
     """A handler: sends back what comes, and closes when nothing does."""
     try:
