@@ -152,16 +152,16 @@ class Server:
     def _talk(self, sock, entry):
         # A connection from its first byte to its last.  entry: its [task, whether the request
         # is in; None: it has not begun].
-        ws = None
+        ws = answer = None
         try:
             entry[1] = False
             if not self._sock:
                 raise OSError  # closed before this began
             conn = Connection(os.urandom(20), _SERVER, **self._limits)
             request = Request(self._max_head_len)
+            answer = core.create_task(self._answer(sock, conn, request, entry))
             try:
-                yield from wait_for_ms(self._answer(sock, conn, request, entry),
-                                       self._timeout_ms)
+                yield from wait_for_ms(answer, self._timeout_ms)
             except TimeoutError:
                 if not request.status and conn.codec.write(refusal(408)):
                     conn.codec.flush(sock)
@@ -177,6 +177,8 @@ class Server:
             if ws:
                 ws._give_up()
         finally:
+            if answer and not answer.done():
+                answer.cancel()  # wait_for_ms() had no memory, and asyncio would wait for it yet
             if sock:
                 sock.close()
             if ws in self.clients:
