@@ -548,7 +548,7 @@ class Link:
                 cause = "http"
                 self.errno = 0
         self._hang_up()
-        self._conn = None
+        self._conn = self._tls = None  # 3 KiB, of which the next attempt has need
         self.send_now = _not_taken
         self.cause = self.cause or cause
         if self.stage in ("open", "closing"):

@@ -7,6 +7,7 @@ import binascii
 import gc
 import hashlib
 import select
+from errno import ENOMEM
 from time import gmtime
 
 from micropython import const
@@ -14,7 +15,9 @@ from micropython import const
 from . import pump
 
 _TLS_EOF = const(-0x7280)  # mbedTLS: TCP ended, and TLS had not
+_TOO_LONG = const(-0x7100)  # mbedTLS: a record, or the handshake's message, above its buffer
 _NOT_VERIFIED = const(-0x2700)  # mbedTLS's number for it, which MicroPython does not give
+_NO_BIGNUM = const(16)  # mbedTLS's -0x10, of a failed allocation, in MicroPython's hands
 _FATAL = const(-0x3000)  # mbedTLS: what a callback says to end the handshake
 _CLOCK_YEAR = const(2020)  # an earlier clock was never set
 _PEM = b"-----BEGIN CERTIFICATE-----"
@@ -164,6 +167,8 @@ class Tls:
             errno = e.errno
             if errno != _TLS_EOF:
                 link._stream = link._sock  # which a failed TLS has let go of
+                if errno == _NO_BIGNUM:
+                    raise OSError(ENOMEM)
                 if errno > 0:
                     raise
             self._failed(link, errno, e.args[-1])
@@ -193,6 +198,8 @@ class Tls:
     def _failed(self, link, errno, what):
         if errno == _TLS_EOF:
             what = "the server hung up"
+        elif errno == _TOO_LONG:
+            what = "longer than this build takes"
         elif self._wrong:
             what = "pin: the server's is " + str(binascii.hexlify(self._wrong), "ascii")
         elif not isinstance(what, str):
