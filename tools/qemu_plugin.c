@@ -137,7 +137,9 @@ static const struct {
     uint32_t address, size;
     int allows;
 } memories[] = {
-    { 0x3ffe8000, 96 << 10, ANY_STORE | ANY_SIZE },     // DRAM
+    { 0x3ffe8000, 80 << 10, ANY_STORE | ANY_SIZE },     // DRAM
+    { 0x3fffe000, 8 << 10, ANY_STORE | ANY_SIZE },      // stack; below it lies what the ROM's
+                                                        // code keeps in RAM
     { 0x40000000, 64 << 10, CODE },                     // ROM
     { 0x40100000, 32 << 10, CODE | ANY_STORE },         // IRAM
     { 0x40210000, (1024 - 64) << 10, CODE },            // flash
