@@ -61,6 +61,12 @@ void board_look(void);
 void board_wait(int timeout_ms);
 
 uint32_t board_random(void);
+// Random bytes that nobody can guess, as those of the ESP8266's own source.
+void board_entropy(uint8_t *buf, size_t len);
+
+// Seconds since 2000; without board_set_clock() it was 2000 at start-up.
+uint32_t board_clock(void);
+void board_set_clock(uint32_t seconds);
 
 void uart_init(void);
 

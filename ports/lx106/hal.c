@@ -53,6 +53,7 @@ bool board_arg(const char *name, uint32_t *value) {
 
 static uint32_t now_ms;                     // since start-up
 static uint32_t now_at;                     // CCOUNT when it was set
+static uint32_t clock_start;                // seconds from 2000 to start-up
 
 // Brings now_ms up to date; returns the cycles that have passed since.  CCOUNT wraps after 107 s,
 // and board_poll() looks often enough.  The core cannot divide: that is done as rarely as possible,
@@ -80,7 +81,16 @@ mp_uint_t mp_hal_ticks_us(void) {
 
 uint64_t mp_hal_time_ns(void) {
     uint32_t passed = cycles();
-    return (uint64_t)now_ms * 1000000 + passed * (1000000000 / CPU_HZ);
+    return clock_start * 1000000000ULL + (uint64_t)now_ms * 1000000
+           + passed * (1000000000 / CPU_HZ);
+}
+
+uint32_t board_clock(void) {
+    return clock_start + mp_hal_ticks_ms() / 1000;
+}
+
+void board_set_clock(uint32_t seconds) {
+    clock_start = seconds - mp_hal_ticks_ms() / 1000;
 }
 
 void mp_hal_delay_us(mp_uint_t us) {
@@ -228,25 +238,34 @@ mp_uint_t mp_hal_stdout_tx_strn(const char *text, size_t len) {
 
 // ---- Random numbers
 
-// The host's; or, for runs that repeat, the argument `seed`.
-static uint32_t random_seed(void) {
-    uint32_t seed = 0;
-    if (!board_arg("seed=", &seed)) {
-        int file = simcall(SIMCALL_OPEN, (int)"/dev/urandom", 0, 0);
-        simcall(SIMCALL_READ, file, (int)&seed, sizeof(seed));
-        simcall(SIMCALL_CLOSE, file, 0, 0);
-    }
-    return seed;
+static void host_random(void *buf, size_t len) {
+    int file = simcall(SIMCALL_OPEN, (int)"/dev/urandom", 0, 0);
+    simcall(SIMCALL_READ, file, (int)buf, len);
+    simcall(SIMCALL_CLOSE, file, 0, 0);
 }
 
-// xorshift32: for a board that keeps no secrets.
+// xorshift32, from the host's or, for runs that repeat, from the argument `seed`.
 uint32_t board_random(void) {
     static uint32_t state;
     if (state == 0) {
-        state = random_seed() | 1;
+        if (!board_arg("seed=", &state)) {
+            host_random(&state, sizeof(state));
+        }
+        state |= 1;
     }
     state ^= state << 13;
     state ^= state >> 17;
     state ^= state << 5;
     return state;
+}
+
+void board_entropy(uint8_t *buf, size_t len) {
+    uint32_t seed;
+    if (!board_arg("seed=", &seed)) {
+        host_random(buf, len);
+        return;
+    }
+    for (size_t i = 0; i < len; i++) {
+        buf[i] = board_random();
+    }
 }

@@ -1,8 +1,10 @@
-// Included by extmod/modtime.c.  Without a clock, time starts at 2000-01-01 as on the ESP8266.
+// Included by extmod/modtime.c.
+#include "board.h"
+
 static mp_obj_t time_localtime(size_t n_args, const mp_obj_t *args);
 
 static mp_obj_t mp_time_time_get(void) {
-    return mp_obj_new_int_from_uint(mp_hal_ticks_ms() / 1000);
+    return mp_obj_new_int_from_uint(board_clock());
 }
 
 static mp_obj_t mp_time_localtime_get(void) {

@@ -43,6 +43,7 @@
 #define MICROPY_ALLOC_PARSE_RESULT_INC          (8)
 #define MICROPY_ALLOC_PARSE_CHUNK_INIT          (64)
 #define MICROPY_ENABLE_GC                       (1)
+#define MICROPY_TRACKED_ALLOC                   (1)     // mbedTLS's memory
 #define MICROPY_ENABLE_EMERGENCY_EXCEPTION_BUF  (1)
 #define MICROPY_USE_INTERNAL_ERRNO              (1)
 #define MICROPY_LONGINT_IMPL                    (MICROPY_LONGINT_IMPL_MPZ)

@@ -1,3 +1,4 @@
 // Strings that only the port uses.
 Q(/)
 Q(/lib)
+Q(datetime)
