@@ -70,3 +70,12 @@ def test_steady_state_allocates_nothing(server, path, turn):
         board.until(b">>> ")
         out = board.exec(STEADY.format(url=server.url, path=path, turn=turn, length=1024))
     assert memory.numbers(out) == [0]
+
+
+def test_wss_with_a_ca_leaves_room_on_heap_and_stack(record_property):
+    connected, connecting, stack = memory.tls()
+    print(f"free: {connected}, while connecting {connecting}; stack: {stack}")
+    record_property("tls", (connected, connecting, stack))
+    assert connected >= 22 * 1024
+    assert connecting >= 12 * 1024
+    assert stack <= 6 * 1024

@@ -2,6 +2,7 @@
 
 import socket
 import textwrap
+import time
 from contextlib import ExitStack
 
 import lx106
@@ -10,6 +11,15 @@ from peer.certificates import Certificates
 from peer.proxy import Proxy
 from peer.servers import KINDS, Loop
 from peer.styles import BOTH, STYLES, URL, in_style
+
+# For scripts that look at certificates: the emulated board starts in 2000, as a chip does.
+SET_CLOCK = """
+try:
+    from machine import RTC
+    RTC().datetime(%r)
+except ImportError:
+    RTC = None
+""" % ((*time.gmtime()[:3], 0, *time.gmtime()[3:6], 0),)
 
 # Stands before the scripts of the tests: `client()` makes a client that prints its events.
 PRELUDE = """

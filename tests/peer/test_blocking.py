@@ -4,6 +4,7 @@ import asyncio
 import textwrap
 
 import pytest
+from peer.conftest import SET_CLOCK
 from peer.servers import BINARY, CLOSE, FIN, PING, TEXT, close_payload, frame
 
 PRELUDE = """
@@ -249,7 +250,6 @@ def test_blocking_recv_into(script):
     assert lines == ["b'hell' 0 False", "b'o wo' 4 False", "b'rld' 8 True"]
 
 
-@pytest.mark.not_on("lx106", "no TLS")
 def test_blocking_over_tls_reads_what_a_pause_left_in_tls(serve, target, certificates):
     async def server(wire):
         await wire.open()
@@ -260,7 +260,7 @@ def test_blocking_over_tls_reads_what_a_pause_left_in_tls(serve, target, certifi
         await wire.rest()
 
     server = serve(server, "wire", tls=certificates.server())
-    result = target.run(PRELUDE + textwrap.dedent("""
+    result = target.run(SET_CLOCK + PRELUDE + textwrap.dedent("""
         with modwebsocket.connect(url, cadata=sys.argv[2], max_unread_len=2000) as ws:
             print(sum(len(ws.recv(5000)) for _ in range(15)))
             ws.send("all")

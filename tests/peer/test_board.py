@@ -26,21 +26,20 @@ def test_handlers_are_called_at_the_idle_prompt(board, serve):
     server.result(0)
 
 
-def test_wss_names_what_is_missing(board):
-    # The firmware has no TLS.
-    out = board.exec("""
-import websocket
-try:
-    websocket.createClient().connect("wss://10.0.2.2/")
-except NotImplementedError as e:
-    print(e)
-""")
-    assert out.split("\n")[0].strip() == "this build has no TLS"
-
-
 def test_dhcp_gives_an_address_and_a_name_server(board):
     out = board.exec("import network; print(network.WLAN(0).ifconfig())")
     assert out == "('10.0.2.15', '255.255.255.0', '10.0.2.2', '10.0.2.3')\n"
+
+
+def test_clock_can_be_set(board):
+    out = board.exec("""
+import time
+from machine import RTC
+print(time.gmtime()[0])
+RTC().datetime((2026, 1, 31, 0, 12, 34, 50, 0))
+print(RTC().datetime()[:6], time.gmtime()[:5], time.time_ns() // 10**9 - time.time() in (0, -1))
+""")
+    assert out == "2000\n(2026, 1, 31, 5, 12, 34) (2026, 1, 31, 12, 34) True\n"
 
 
 @pytest.mark.parametrize(("address", "why"), [(1, "unaligned access"), (0, "no memory there")])

@@ -6,6 +6,8 @@ import lx106
 import pytest
 from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 from dnslib.server import BaseResolver, DNSLogger, DNSServer
+from peer.certificates import der
+from peer.conftest import SET_CLOCK
 from peer.keyboard import begin, stop
 
 NAME = "server.example"
@@ -95,6 +97,25 @@ def test_board_connects_to_a_name(board_with_names, name_server, serve):
     lines = board.exec(f"_ = connect('ws://{NAME}:{server.port}/')").splitlines()
     assert lines == ["open", "got hello", "closed [-6] closing"]
     assert server.result() == f"{NAME}:{server.port}"
+
+
+def test_name_goes_to_a_tls_server_and_is_what_its_certificate_must_say(
+        board_with_names, name_server, serve, certificates):
+    async def handler(peer):
+        await peer.send("hello")
+        await peer.close()
+
+    names = []
+    tls = certificates.server()
+    tls.sni_callback = lambda sock, name, context: names.append(name)
+    right = serve(handler, "websockets", tls=tls)
+    wrong = serve(handler, "websockets", tls=certificates.server("other_host"))
+    board = board_with_names(name_server)
+    board.exec(SET_CLOCK)
+    out = board.exec(f"for port in ({right.port}, {wrong.port}):\n"
+                     f" connect('wss://{NAME}:%d/' % port, cacert={der(certificates.ca)!r})")
+    assert out.splitlines() == ["open", "got hello", "closed [-6] closing", "closed [-128] tls"]
+    assert names == [NAME]
 
 
 def test_unknown_name_closes_with_5(board_with_names, name_server):

@@ -1,6 +1,8 @@
 """A soft reset of the emulated board leaves nothing behind: memory, sockets, timers."""
 
 import pytest
+from peer.certificates import der
+from peer.conftest import SET_CLOCK
 
 LINKS = 2  # at once; ROUNDS times as many are more than lwIP has
 ROUNDS = 5
@@ -57,4 +59,31 @@ def test_soft_reset_leaves_nothing_behind(board, serve, stage):
                 server.result(i)
         # The background's timer has 20 ms.
         assert board.exec("import time; time.sleep_ms(100)") == ""
+        assert abs(int(board.exec(FREE)) - free) <= SLACK
+
+
+@pytest.mark.parametrize("stage", ["tls", "open"])
+def test_soft_reset_gives_the_memory_of_tls_back(board, serve, certificates, stage):
+    async def handler(wire):
+        if stage == "open":
+            await wire.open()
+        await wire.ended()
+
+    server = serve(handler, tls=certificates.server() if stage == "open" else None)
+    url = server.board_url.replace("ws:", "wss:")
+    free = int(board.exec(FREE))
+    for i in range(3):
+        board.exec(SET_CLOCK + f"""
+import machine
+import modwebsocket
+from time import sleep_ms
+link = modwebsocket.Link({url!r}, print, cadata={der(certificates.ca)!r})
+while link.stage != {stage!r}:
+    sleep_ms(1)
+""")
+        board.write(b"\x02machine.soft_reset()\r")
+        board.until(b"soft reboot\r\n")
+        board.until(b">>> ")
+        server.came(i + 1)
+        server.result(i)
         assert abs(int(board.exec(FREE)) - free) <= SLACK
