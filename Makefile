@@ -74,8 +74,7 @@ bench: lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench
 else
 bench: unix lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench  ## instruction counts, speed, memory; TARGET=lx106 for the board alone
 	@$(PYTHON) tools/bench/kernels.py && $(PYTHON) $(bench_board) && \
-		$(PYTHON) tools/bench/memory.py && $(PYTHON) tools/bench/tls_memory.py && \
-		$(PYTHON) tools/bench/echo.py
+		$(PYTHON) tools/bench/memory.py && $(PYTHON) tools/bench/echo.py
 endif
 
 figures: lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench  ## measure the board, put the figures into README.md

@@ -7,7 +7,7 @@ back. QEMU's plugin counts everything meanwhile, lwIP and waiting included. An e
 of them take more than 20 (after 20 more, uncounted), divided by 100: what else happens once, as
 connecting, is in both. The least of three such runs counts, because the network behind QEMU
 answers some frames by one of its own more when the host is busy. The board's clock counts
-instructions, at a speed with which timers hardly matter.
+instructions, at a speed with which timers hardly matter. The same over wss:// with a CA.
 
 "raw TCP" is the same without WebSocket; "pure Python" is bench_classic.py. With --peers other
 people's clients run on the board beside ours: each file bench_NAME.py in FOLDER has
@@ -36,6 +36,7 @@ from websockets.sync.server import serve
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+import certificate  # noqa: E402
 import figures  # noqa: E402
 import lx106  # noqa: E402
 
@@ -51,6 +52,7 @@ OURS = """
 import websocket
 ws = websocket.createClient()
 ws.on("receive", lambda ws, message: ws.send(message))
+ws.config({config!r})
 ws.connect({url!r})
 """
 
@@ -95,6 +97,7 @@ def closed(ws, code):
 ws = websocket.createClient()
 ws.on("connection", opened)
 ws.on("close", closed)
+ws.config({config!r})
 for _ in range({count}):
     lx106.bench_begin()
     ws.connect({url!r})
@@ -128,15 +131,19 @@ run(bench_classic.read_frame, frame)
 class Server:
     """Sends texts to the board and takes them back, as often as it is told."""
 
-    def __init__(self, size, orders_each=1):
-        """size: bytes of a text. orders_each: order()s that one connection serves."""
+    def __init__(self, size, orders_each=1, tls=None):
+        """size: bytes of a text. orders_each: order()s that one connection serves.
+
+        tls: an ssl.SSLContext, for wss.
+        """
         self._text = "m" * size
         self._orders_each = orders_each
         self._orders = queue.Queue()
         self._served = queue.Queue()
-        self._server = serve(self._talk, "127.0.0.1", 0, compression=None)
+        self._server = serve(self._talk, "127.0.0.1", 0, compression=None, ssl=tls)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"ws://{lx106.HOST}:{self._server.socket.getsockname()[1]}/"
+        port = self._server.socket.getsockname()[1]
+        self.url = f"{'wss' if tls else 'ws'}://{lx106.HOST}:{port}/"
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept_raw, daemon=True).start()
         self.raw_address = (lx106.HOST, self._listener.getsockname()[1])
@@ -232,11 +239,15 @@ class Counter:
 
 
 @contextlib.contextmanager
-def echoed_by_callback(script, size, options=""):
-    """A board that has run RUNS of echoes of a script whose callbacks answer."""
-    server = Server(size, orders_each=1 + len(RUNS))
+def echoed_by_callback(script, size, options="", tls=None, **config):
+    """A board that has run RUNS of echoes of a script whose callbacks answer.
+
+    tls: the server's ssl.SSLContext. config: the client's.
+    """
+    server = Server(size, orders_each=1 + len(RUNS), tls=tls)
     with Counter(options=options) as board:
-        board.exec(script.format(url=server.url, address=server.raw_address, size=size))
+        board.exec(certificate.SET_CLOCK + script.format(
+            url=server.url, address=server.raw_address, size=size, config=config))
         server.order(WARM_UP)
         server.wait()
         board.exec("import gc, lx106")
@@ -249,9 +260,9 @@ def echoed_by_callback(script, size, options=""):
         yield board
 
 
-def echo_by_callback(script, size):
+def echo_by_callback(script, size, **options):
     """Return the instructions per echo of a script whose callbacks answer."""
-    with echoed_by_callback(script, size) as board:
+    with echoed_by_callback(script, size, **options) as board:
         return board.per_echo()
 
 
@@ -280,11 +291,12 @@ def echo_by_call(script, size, files=None):
         return board.per_echo()
 
 
-def connect():
+def connect(tls=None, **config):
     """Return the instructions from connect() to the event, the median of some."""
-    server = Server(16, orders_each=0)
+    server = Server(16, orders_each=0, tls=tls)
     with Counter() as board:
-        board.exec(CONNECT.format(url=server.url, count=5))
+        board.exec(certificate.SET_CLOCK
+                   + CONNECT.format(url=server.url, count=5, config=config))
         server.close()
         return statistics.median(board.counts())
 
@@ -332,10 +344,12 @@ def main():
             print_profile(size)
         return
 
+    tls, ca = certificate.make()
     rows = {
         "raw TCP, by a callback": lambda n: echo_by_callback(RAW, n),
         "raw TCP, blocking": lambda n: echo_by_call(RAW_BLOCKING, n),
         "modwebsocket": lambda n: echo_by_callback(OURS, n),
+        "modwebsocket, wss://": lambda n: echo_by_callback(OURS, n, tls=tls, cacert=ca),
     }
     for folder in (HERE, options.peers):
         if folder and not clients(folder):
@@ -363,8 +377,8 @@ def main():
         ours = table["modwebsocket", size]
         print(f"goal {size} B: {figures.verdict(ours, goal)} ({ours:,}, at most {goal:,}); "
               f"pure Python {table['pure Python', size] / ours:.1f} times as many")
-    opened = connect()
-    print(f"connect() to its event: {opened:,.0f}")
+    opened, opened_tls = connect(), connect(tls, cacert=ca)
+    print(f"connect() to its event: {opened:,.0f}; wss:// with a CA: {opened_tls:,.0f}")
     masks, headers = {}, {}
     for size in SIZES:
         masks[size], headers[size] = pure_python(size)
@@ -381,6 +395,8 @@ def main():
             "echo goal": ": **not met**" if any(
                 table["modwebsocket", n] > goal for n, goal in SIZES.items()) else "",
             "connect": figures.rounded(opened),
+            "echo tls": pair("modwebsocket, wss://"),
+            "connect tls": f"{opened_tls / 1e6:.0f}",
         })
 
 

@@ -5,13 +5,15 @@
 Free bytes, after a collection: at the prompt, after `import websocket`, with one, two and three
 open connections, in the handler of a 1 KiB text that it has sent back, after all have closed.
 The largest text and binary message that arrives whole, also as a part of the largest free block.
-Then the free heap and its largest block before and after many reconnects and echoed messages.
+Then the free heap and its largest block before and after many reconnects and echoed messages,
+and what wss:// with a CA takes.
 --write puts the figures into README.md, see tools/figures.py.
 """
 
 import argparse
 import re
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -20,12 +22,15 @@ from websockets.sync.server import serve
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+import certificate  # noqa: E402
 import figures  # noqa: E402
 import lx106  # noqa: E402
 
 FREE_GOAL = 28 * 1024  # with a connection
 BLOCK_GOAL = 60  # per cent of the largest free block
 STEP = 32  # bytes, of the search for the largest message
+PIECE = 256  # bytes, of what fills the heap
+STACK = 8192  # bytes
 RECONNECTS, MESSAGES = 1000, 20000
 
 # For the board. It has to be small: what is defined here is not free.
@@ -128,16 +133,44 @@ ws = client()
 """
 
 
+# fits() connects while so many bytes of the heap are in use, in small pieces, and prints whether
+# it could. paint() marks what is free of the stack, deepest() prints how much was used since.
+TLS = """
+import lx106
+def paint():
+    for at in range(0x40000000 - {stack}, 0x40000000 - 3072, 4):
+        lx106.poke(at, 0x15a5a5a5)
+def deepest():
+    left = 0
+    while lx106.peek(0x40000000 - {stack} + left) == 0x15a5a5a5:
+        left += 4
+    print({stack} - left)
+def fits(size):
+    global state
+    state = None
+    ballast = [bytearray({piece} - 16) for _ in range(size // {piece})]
+    ws.connect({url!r})
+    while state not in ("open", "closed"):
+        sleep_ms(1)
+    print(int(state == "open"))
+    if state == "open":
+        end(ws)
+ws = client()
+ws.config({{"cacert": "/ca.der"}})
+"""
+
+
 class Server:
     """Answers the URL's path: /N with one binary, /text/N with one text of N bytes (none if 0);
     / with texts of `size` bytes, each when the last one has come back; /ping with many pings.
     """
 
-    def __init__(self, size):
+    def __init__(self, size, tls=None):
         self._size = size
-        self._server = serve(self._talk, "127.0.0.1", 0, compression=None, max_size=None)
+        self._server = serve(self._talk, "127.0.0.1", 0, compression=None, max_size=None, ssl=tls)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"ws://{lx106.HOST}:{self._server.socket.getsockname()[1]}/"
+        port = self._server.socket.getsockname()[1]
+        self.url = f"{'wss' if tls else 'ws'}://{lx106.HOST}:{port}/"
 
     def close(self):
         """Let nobody in any more."""
@@ -223,6 +256,34 @@ def largest():
     return found
 
 
+def tls():
+    """Return free bytes with a connection over wss://, and while it is made; bytes of stack."""
+    context, ca = certificate.make()
+    server = Server(0, context)
+    url = server.url + "0"
+    with tempfile.NamedTemporaryFile() as files:
+        files.write(lx106.pack({"ca.der": ca}))
+        files.flush()
+        with lx106.Board(files=files.name) as board:
+            board.until(b">>> ")
+            before = numbers(board.exec(START + "import websocket\nprint(free())"))[-1]
+            board.exec(certificate.SET_CLOCK + CLIENT + TLS.format(
+                url=url, piece=PIECE, stack=STACK))
+            defined = numbers(board.exec("print(free())"))[-1]
+            fits, fails = 0, defined // PIECE
+            while fails - fits > 1:
+                middle = (fits + fails) // 2
+                if numbers(board.exec(f"fits({middle * PIECE})"))[-1]:
+                    fits = middle
+                else:
+                    fails = middle
+            connected, stack = numbers(board.exec(
+                f"paint()\nws.connect({url!r})\nuntil('open')\nprint(free())\ndeepest()"))
+    server.close()
+    # As if there were no script.
+    return connected + before - defined, fits * PIECE + before - defined, stack
+
+
 def endure(reconnects, messages):
     """Return [(free bytes, largest free block)] after each tenth of reconnects and messages."""
     server = Server(16)
@@ -258,8 +319,13 @@ def main():
               f"(at least {BLOCK_GOAL} %)")
     print(f"free, largest block after tenths of {RECONNECTS} reconnects and {MESSAGES} echoes:",
           *endure(RECONNECTS, MESSAGES))
+    connected, least, stack = tls()
+    print(f"wss:// with a CA: {connected:,}; while it is made at least {least:,}, "
+          f"and {stack:,} of the stack's {STACK:,} are used")
     if options.write:
         figures.write({
+            "heap tls": ", ".join(f"{n:,}".replace(",", " ") for n in (connected, least)),
+            "stack tls": f"{stack:,}".replace(",", " "),
             "heap": ", ".join(f"{free[k]:,}".replace(",", " ")
                               for k in ("prompt", "import", "1 open")),
             "heap goal": "" if free["1 open"] >= FREE_GOAL else ": **not met**",
