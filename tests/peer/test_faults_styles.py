@@ -10,7 +10,7 @@ import pytest
 from peer.servers import BINARY, FIN, TEXT, close_payload, frame
 from peer.test_faults import BYE, FRAMES, HEAD_LEN, answer_close, say_it_all
 
-TLS = pytest.mark.not_on("lx106", "built without TLS")
+TLS = pytest.mark.not_on("lx106", "its TLS is tested in test_tls.py")
 MESSAGES_AT = [HEAD_LEN + FRAMES.index(frame(FIN, "ment")) + 6, HEAD_LEN + len(FRAMES)]
 
 # Connects argv[2] times, one fault each, and does with the connection what talk() says. What the

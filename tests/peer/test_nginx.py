@@ -7,7 +7,7 @@ from peer.nginx import Nginx
 
 pytestmark = pytest.mark.parametrize("style", ["callback", "asyncio", "blocking", "nodemcu"],
                                      indirect=True)
-TLS = pytest.mark.not_on("lx106", "built without TLS")
+TLS = pytest.mark.not_on("lx106", "its TLS is tested in test_tls.py")
 
 PATIENCE_S = 2  # twice nginx's on the path /short
 

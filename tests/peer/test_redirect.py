@@ -183,7 +183,7 @@ modwebsocket.run()
 
 # ---- wss://
 
-TLS = pytest.mark.not_on("lx106", "built without TLS")
+TLS = pytest.mark.not_on("lx106", "its TLS is tested in test_tls.py")
 
 
 @TLS

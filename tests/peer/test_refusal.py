@@ -139,7 +139,7 @@ print(link.cause, link.status, link.response.body)
     assert (result.lines, result.errors) == (["5", "closed 404 b'hello'"], ""), result
 
 
-@pytest.mark.not_on("lx106", "built without TLS")
+@pytest.mark.not_on("lx106", "its TLS is tested in test_tls.py")
 def test_refusal_over_tls(serve, visit, certificates):
     server = serve(saying(HEAD + b"\r\nhello", "close"), tls=certificates.server())
     lines = visit("visit(url, cadata=sys.argv[2])", server.url, certificates.pem)
