@@ -1,6 +1,6 @@
 """WebSockets for asyncio: `connect()`, `serve()`, `await ws.recv()`, `async for`.
 
-Each is a `link.Link`, whose bytes tasks of the loop move: pings are answered, and messages taken
+Each is a `link.Link`, whose bytes the loop moves: pings are answered, and messages taken
 in, while nobody waits for one. Only who imports this has it in memory.
 """
 
@@ -33,6 +33,17 @@ _BYTES = const(0x82)  # a frame for which check() only counts
 _FAIR = const(3)
 # With 1005 a browser's close() without arguments ends, which is as orderly.
 _ORDERLY = (1000, 1001, 1005)
+
+
+def _nothing():
+    return
+    yield
+
+
+# What has nothing to wait for: one that is exhausted can be awaited as often as one likes.
+_done = _nothing()
+for _ in _done:
+    pass
 
 
 class WebSocket(Link):
@@ -71,22 +82,22 @@ class WebSocket(Link):
     def send(self, data, opcode=1):
         """Send a message: str, bytes or another buffer.  opcode: TEXT or BINARY.
 
-        Returns when the network has taken it. A cancelled one is sent wholly or not at all.
+        Returns when the network has taken it. A cancelled one is sent wholly or not at all: what
+        can go at once goes with the call, before anybody awaits it.
         Raises ConnectionClosed, ValueError for text that is not UTF-8, TypeError, MemoryError.
         """
         result = self.send_now(data, opcode)
-        if result:
-            yield from self._send_slowly(result, data, opcode)
-        self._sent_count += 1
-        if not self._sent_count & _FAIR:
-            yield from core.sleep_ms(0)
+        self._sent_count = count = self._sent_count + 1
+        if result or not count & _FAIR:
+            return self._send_slowly(result, data, opcode)
+        return _done
 
     def recv(self):
         """Return the next message: str for text, bytes for binary.
 
         A cancelled one takes no message. Raises ConnectionClosed when all have been taken.
         """
-        return self._recv(False)
+        return self.__anext__(False)
 
     # async
     def ping(self):
@@ -125,8 +136,34 @@ class WebSocket(Link):
         """Iterate over messages until an orderly close: codes 1000, 1001, and none (1005)."""
         return self
 
-    def __anext__(self):
-        return self._recv(True)
+    # async
+    def __anext__(self, iterating=True):
+        inbox = self._inbox
+        while not inbox:
+            if self._ended:
+                if iterating and self.code in _ORDERLY:
+                    raise StopAsyncIteration
+                raise self._closed()
+            self._sent_count = 0
+            task = core.cur_task
+            queue = self._readers
+            queue.push(task)
+            task.data = queue
+            try:
+                yield
+            except core.CancelledError:
+                # It may have been woken for a message that another one can have.
+                if inbox:
+                    self._wake_reader()
+                raise
+        data = inbox.pop(0)
+        if self._full:
+            self._take_in(data)
+        elif inbox:
+            self._inbox_len -= check(_BYTES, data)
+        else:
+            self._inbox_len = 0
+        return data
 
     async def __aenter__(self):
         return self
@@ -152,33 +189,19 @@ class WebSocket(Link):
         if queue.peek():
             core._task_queue.push(queue.pop())
 
-    def _recv(self, iterating):
-        inbox = self._inbox
-        while not inbox:
-            if self._ended:
-                if iterating and self.code in _ORDERLY:
-                    raise StopAsyncIteration
-                raise self._closed()
-            self._sent_count = 0
-            task = core.cur_task
-            queue = self._readers
-            queue.push(task)
-            task.data = queue
-            try:
-                yield
-            except core.CancelledError:
-                # It may have been woken for a message that another one can have.
-                if inbox:
-                    self._wake_reader()
-                raise
-        data = inbox.pop(0)
+    def _take_in(self, data):
+        # Reads on, if there is room again.
         self._inbox_len -= check(_BYTES, data)
-        if (self._full and len(inbox) <= self._max_inbox >> 1
+        if (len(self._inbox) <= self._max_inbox >> 1
                 and self._inbox_len <= self._max_inbox_len >> 1):
             self._go_on()
-        return data
 
     def _send_slowly(self, result, data, opcode):
+        if not result:
+            # The others' turn.
+            core._task_queue.push(core.cur_task)
+            yield
+            return
         if result != _NOT_TAKEN:
             self.sent(result, data, opcode)
         else:
@@ -244,15 +267,18 @@ class WebSocket(Link):
         # A message. Called by the codec.
         inbox = self._inbox
         inbox.append(data)
-        self._inbox_len += check(_BYTES, data)
-        if len(inbox) >= self._max_inbox or self._inbox_len >= self._max_inbox_len:
+        self._inbox_len = inbox_len = self._inbox_len + check(_BYTES, data)
+        queue = self._readers
+        if queue.peek():
+            core._task_queue.push(queue.pop())
+            if inbox_len < self._max_inbox_len:
+                return  # that one takes it
+        if len(inbox) >= self._max_inbox or inbox_len >= self._max_inbox_len:
             # serve() returns the next one instead of delivering it.
             self._full = True
             self._resume = 0
             self._conn.codec.deliver(None, None, 0)
-        queue = self._readers
-        if queue.peek():
-            core._task_queue.push(queue.pop())
+            pump._watch(self)
 
     def _go_on(self):
         # There is room again.
@@ -262,7 +288,7 @@ class WebSocket(Link):
                 self.on_message(WebSocket._arrived, self, 2)
             pump._loop._guard(pump._serve, self._sock)
             if self._sock and not self._full:
-                pump._loop.watch(self)
+                pump._watch(self)
 
     def _happened(self, event, data):
         if event == _PONG:

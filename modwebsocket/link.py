@@ -139,7 +139,7 @@ class Link:
         self._handler = handler
         self._sock = None  # what is waited for
         self._stream = None  # what is read and written: the same, or TLS above it
-        self._tasks = None  # inside asyncio: [reader, writer]
+        self._in_loop = False  # asyncio's loop serves it
         self._addresses = None
         self._blocked = True  # waiting until the socket takes bytes
         self._broken = 0  # errno of a write, told when nobody's code is on the stack

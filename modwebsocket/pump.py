@@ -51,10 +51,16 @@ def _serve(sock):
     _serving = link = _by_sock.get(sock)
     # `is None` throughout: the truth of an object is two failed look-ups.
     if link is not None:
+        conn = link._conn
         if link._blocked:
             link._unblock()
-        else:
+        elif conn.response:
             link._receive()
+        else:
+            # What _receive() does once the connection is open.
+            event = conn.receive(link._stream)
+            if event:
+                link._see_to(event)
 
 
 def _report(error):
@@ -264,7 +270,13 @@ def _serve_in_background():
                     _exposed = False
                     _turning = True
                     _serving = link
-                    link._receive()
+                    conn = link._conn
+                    if conn.response:
+                        link._receive()
+                    else:
+                        event = conn.receive(link._stream)
+                        if event:
+                            link._see_to(event)
                     if _urgent:
                         _run_timers()
             except Exception as e:
@@ -289,7 +301,7 @@ def _adopt(link):
         _start_timer()
     core = sys.modules.get("asyncio.core")
     if core and (core.cur_task or not _turning):
-        link._tasks = [None, None]
+        link._in_loop = True
         from . import _loop
 
         _loop.start_clock()
@@ -316,7 +328,7 @@ def _watch(link):
     # Serves a link when its socket can be read, or also written if the link is blocked.
     global _poller
     _by_sock[link._sock] = link
-    if link._tasks:
+    if link._in_loop:
         _loop.watch(link)
     elif _poller:
         if _timer:
@@ -324,7 +336,9 @@ def _watch(link):
                 link._sock.setsockopt(socket.SOL_SOCKET, _SO_CALLBACK, _interrupt)
             except (OSError, TypeError, ValueError):
                 pass
-        wanted = (0 if link._paused else select.POLLIN) | (select.POLLOUT if link._blocked else 0)
+        wanted = select.POLLOUT if link._blocked else 0
+        if not (link._paused or link._full):
+            wanted |= select.POLLIN
         if not wanted:
             return _poller.unregister(link._sock)
         try:
@@ -341,7 +355,7 @@ def _renew_poller():
     except MemoryError:
         pass
     for link in _links:
-        if link._sock and not link._tasks:
+        if link._sock and not link._in_loop:
             _watch(link)
     if not _poller:
         _links[-1]._end("memory")
@@ -350,7 +364,7 @@ def _renew_poller():
 def _unwatch(link):
     # Undoes _watch().
     watched = _by_sock.pop(link._sock, None)
-    if link._tasks:
+    if link._in_loop:
         _loop.unwatch(link)
     elif watched and _poller:
         _poller.unregister(link._sock)

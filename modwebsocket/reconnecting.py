@@ -26,7 +26,7 @@ class Reconnecting:
     """
 
     # As `pump` sees it while it waits: a link without a socket.
-    _sock = _conn = _tasks = None
+    _sock = _conn = _in_loop = None
     _paused = _blocked = False
 
     def __init__(self, url, handler, policy=None, **options):

@@ -1,7 +1,9 @@
 """The client for asyncio, with servers that others wrote and with one that does as it is told."""
 
 import asyncio
+import socket
 import textwrap
+import threading
 
 import pytest
 from peer.servers import BINARY, CLOSE, FIN, PING, PONG, TEXT, close_payload, frame
@@ -704,20 +706,20 @@ def test_idle_connections_cost_nothing_between_pings(talk, target):
     script = """
         from asyncio import core
         async def main():
-            wait = core.IOQueue.wait_io_event
             waits = 0
-            def counted(self, dt):
+            def counted(dt):
                 nonlocal waits
                 waits += 1
-                return wait(self, dt)
+                return wait(dt)
             links = []
             for _ in range(int(sys.argv[2])):
                 links.append(await aio.connect(url, ping_interval_ms=4000, close_timeout_ms=50))
             readers = [asyncio.create_task(ws.recv()) for ws in links]
             await asyncio.sleep_ms(100)
-            core.IOQueue.wait_io_event = counted
+            wait = core._io_queue.wait_io_event
+            core._io_queue.wait_io_event = counted
             await asyncio.sleep_ms(900)
-            core.IOQueue.wait_io_event = wait
+            core._io_queue.wait_io_event = wait
             print(waits)
             for reader, ws in zip(readers, links):
                 reader.cancel()
@@ -729,6 +731,44 @@ def test_idle_connections_cost_nothing_between_pings(talk, target):
     waits = int(talk(server, script, count)[0])
     print(waits, "turns of the loop in 0.9 s with", count, "connections")
     assert waits <= 2 + count
+
+
+def test_streams_of_asyncio_are_served_beside(talk, target):
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def send_back():
+        with listener, listener.accept()[0] as peer:
+            while data := peer.recv(65536):
+                peer.sendall(data)
+
+    thread = threading.Thread(target=send_back)
+    thread.start()
+    # More than the sockets hold: the stream waits to be read and to be written at once.
+    script = """
+        async def main():
+            host = url.split("/")[2].split(":")[0]
+            reader, writer = await asyncio.open_connection(host, int(sys.argv[2]))
+            size = int(sys.argv[3])
+            async def write():
+                writer.write(b"x" * size)
+                await writer.drain()
+            async with aio.connect(url) as ws:
+                task = asyncio.create_task(write())
+                await asyncio.sleep_ms(100)
+                n = 0
+                while n < size:
+                    n += len(await reader.read(2000))
+                    await ws.send("x")
+                    assert await ws.recv() == "x"
+                await task
+            writer.close()
+            print(n)
+        run(main)
+    """
+    size = target.fits(3_000_000, 5000)
+    port = listener.getsockname()[1]
+    assert talk(echo, script, port, size, kind="websockets", heap="64M") == [str(size)]
+    thread.join()
 
 
 def test_keep_alive_finds_a_silent_peer(talk):

@@ -323,6 +323,29 @@ def test_connection_outlives_several_loops(talk):
                                     "closed -6"]
 
 
+def test_handler_cancels_the_task_that_ran_last(talk):
+    script = """
+        import asyncio
+
+        async def main():
+            task = asyncio.current_task()
+            ws = client()
+            def closed(ws, status):
+                print("closed", status)
+                task.cancel()
+            ws.on("close", closed)
+            ws.connect(url)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                print("cancelled")
+
+        asyncio.run(main())
+    """
+    assert talk(say_hello, script) == ["open", "receive 1 hello", "closed -6",
+                                       "cancelled"]
+
+
 def test_timers_run_within_asyncio(talk):
     async def server(wire):
         await wire.open()
