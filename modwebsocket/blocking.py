@@ -11,6 +11,8 @@ from time import ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
 
+from _wscore import check
+
 from . import flow, pump
 from .closed import ConnectionClosed, failure
 from .link import Link
@@ -27,21 +29,58 @@ _ENTRY_LEN = const(32)  # what a waiting message counts at least, bytes: it cost
 
 _ASK_AGAIN_MS = const(20)  # of a source that has nothing now
 
+_LOOK_MS = const(10)
+_BYTES = const(0x82)  # a frame for which check() only counts
+
+_modules = sys.modules
+_steps = None  # what _step() resumes
 _open = []  # what the end of the script is to close
 _exit = False  # what sys.atexit() held before us; False: it holds that still
 
 
 def _check_here():
     # Nothing would come in while somebody waits where nothing is served.
-    core = sys.modules.get("asyncio.core")
-    if pump._turning or (core and core.cur_task):
+    if pump._turning or ("asyncio.core" in _modules and _modules["asyncio.core"].cur_task):
         raise RuntimeError("a blocking call in a handler or asyncio task")
 
 
-def _look():
-    # A script that only sends has to answer pings all the same, and to learn of the end.
-    if pump._timer is None:
-        pump.step(0)
+def _step(wait_ms):
+    # pump.step(), for those who have made sure that no link is being served.
+    global _steps
+    if _steps is None:
+        steps = _take_steps()
+        steps.send(None)
+        _steps = steps
+    _steps.send(wait_ms)
+
+
+def _take_steps():
+    # A function's frame with so many `try`s would be allocated every time, a generator's is once.
+    global _steps
+    try:
+        while True:
+            wait_ms = yield
+            pump._exposed = False
+            pump._turning = True
+            try:
+                pump._take_over()
+                if pump._links:
+                    pump._turn(wait_ms)
+            except Exception as e:
+                pump._rescue(e)
+            pump._finish()
+    except BaseException:
+        pump._cut_short()
+        raise
+    finally:
+        _steps = None
+        pump._finish()
+
+
+def _length(data):
+    # What a waiting message counts.
+    n = check(_BYTES, data)
+    return n if n > _ENTRY_LEN else _ENTRY_LEN
 
 
 def _at_exit():
@@ -83,6 +122,7 @@ class WebSocket:
         self._unread_len = 0
         self._rest = b""  # of a part, what recv_into() had no room for
         self._pong = None
+        self._looked_at = 0  # ticks (ms) when the link was last served
         self._is_open = self._ended = False
         self._parts = bool(options.get("parts"))
         self.opcode = self.offset = 0
@@ -91,6 +131,10 @@ class WebSocket:
         _open.append(self)
         try:
             self.link = Link(url, self._on_event, connect_timeout_ms=timeout_ms, **options)
+            if self._parts:
+                self.link.on_message(WebSocket._part_arrived, self, 3)
+            else:
+                self.link.on_message(WebSocket._arrived, self, 2)
             if _exit is False and hasattr(sys, "atexit"):
                 _exit = sys.atexit(_at_exit)  # behind pump's, to be called before that
             self._wait(self._has_begun, -1)
@@ -105,18 +149,28 @@ class WebSocket:
 
     # ---- Events
 
+    def _arrived(self, data):
+        # A message. Called by the codec.
+        self._unread_len += _length(data)
+        try:
+            self._unread.append(data)
+        except MemoryError:
+            # Never without a word.
+            self.link.abort("memory")
+        if self._unread_len >= self._max_unread_len:
+            flow.pause(self.link)
+
+    def _part_arrived(self, data, opcode):
+        self._unread_len += _length(data)
+        try:
+            self._unread.append((data, opcode) + self.link.part())
+        except MemoryError:
+            self.link.abort("memory")
+        if self._unread_len >= self._max_unread_len:
+            flow.pause(self.link)
+
     def _on_event(self, event, data):
-        if event <= _BINARY:
-            unread_len = self._unread_len + max(len(data), _ENTRY_LEN)
-            self._unread_len = unread_len
-            try:
-                self._keep(event, data)
-            except MemoryError:
-                # Never without a word.
-                self.link.abort("memory")
-            if unread_len >= self._max_unread_len:
-                flow.pause(self.link)
-        elif event == _OPENED:
+        if event == _OPENED:
             self._is_open = True
         elif event == _PONG:
             self._pong = data
@@ -124,31 +178,37 @@ class WebSocket:
             self._ended = True
             _open.remove(self)
 
-    def _keep(self, event, data):
-        if self._parts:
-            offset, final = self.link.part()
-            data = (data, event, offset, final)
-        self._unread.append(data)
-
     # ---- Waiting
 
     def _wait(self, done, timeout_ms):
         # Serves all links until done() is true or this one has ended.
-        end_at = ticks_add(ticks_ms(), max(timeout_ms, 0))
-        left = -1
+        self._done = done
+        self._end_at = -1 if timeout_ms < 0 else ticks_add(ticks_ms(), timeout_ms)
         try:
-            while True:
-                # What is done in the background must not be done between the look and the wait.
-                pump._exposed = False
-                if done() or self._ended:
-                    return
-                if timeout_ms >= 0:
-                    left = ticks_diff(end_at, ticks_ms())
-                    if left < 0:
-                        raise OSError(ETIMEDOUT)
-                pump.step(left)
+            while self._waits():
+                pass
         finally:
             pump._exposed = pump._timer is not None
+        self._looked_at = ticks_ms()
+
+    def _waits(self):
+        # What is done in the background must not be done between the look and the wait.
+        pump._exposed = False
+        if self._done() or self._ended:
+            return False
+        left = -1
+        if self._end_at >= 0:
+            left = ticks_diff(self._end_at, ticks_ms())
+            if left < 0:
+                raise OSError(ETIMEDOUT)
+        _step(left)
+        return True
+
+    def _look(self):
+        # A script that only sends has to answer pings all the same, and to learn of the end.
+        if pump._timer is None and ticks_diff(ticks_ms(), self._looked_at) >= _LOOK_MS:
+            _step(0)
+            self._looked_at = ticks_ms()
 
     def _has_begun(self):
         return self._is_open
@@ -188,14 +248,17 @@ class WebSocket:
             data, self.opcode, self.offset, self.final = data
         else:
             self.opcode = _TEXT if isinstance(data, str) else _BINARY
-        # The background may be adding to it.
-        pump._alone(self, WebSocket._took, max(len(data), _ENTRY_LEN), None)
-        if not unread:
+        if pump._exposed:
+            # The background may be adding to it.
+            pump._alone(self, WebSocket._took, data, None)
+        else:
+            self._unread_len -= _length(data)
+        if not unread and self.link._paused:
             flow.resume(self.link)
         return data
 
-    def _took(self, data_len, _):
-        self._unread_len -= data_len
+    def _took(self, data, _):
+        self._unread_len -= _length(data)
 
     def recv_into(self, buf, timeout_ms=-1):
         """The next bytes of a message into buf: how many.
@@ -227,19 +290,21 @@ class WebSocket:
         what is sent next goes behind it. ConnectionClosed if there is no connection any more.
         """
         _check_here()
-        _look()
-        link = self.link
-        result = link.send_now(data, opcode)
+        self._look()
+        result = self.link.send_now(data, opcode)
         if result:
-            try:
-                link.sent(result, data, opcode)
-            except OSError as e:
-                if e.errno != ENOTCONN:
-                    raise
-                self._wait(self._never, self._timeout_ms)
-            self._wait(self._has_sent, self._timeout_ms)
-            if self._ended:
-                self._raise_closed()
+            self._send_slowly(result, data, opcode)
+
+    def _send_slowly(self, result, data, opcode):
+        try:
+            self.link.sent(result, data, opcode)
+        except OSError as e:
+            if e.errno != ENOTCONN:
+                raise
+            self._wait(self._never, self._timeout_ms)
+        self._wait(self._has_sent, self._timeout_ms)
+        if self._ended:
+            self._raise_closed()
 
     def send_stream(self, source, opcode=_BINARY, chunk_len=512):
         """Send one message from a file, a stream or an iterable; see streams.send_stream().
@@ -261,7 +326,7 @@ class WebSocket:
             sent = True
             asked_at = ticks_ms()
             while sent is not None and not link.cause:
-                _look()
+                self._look()
                 sent = pump._alone(fragments, _put, None, None)
                 if not fragments.waits:
                     self._wait(self._has_sent, self._timeout_ms)
@@ -269,7 +334,7 @@ class WebSocket:
                 elif ticks_diff(ticks_ms(), asked_at) > self._timeout_ms:
                     raise OSError(ETIMEDOUT)
                 else:
-                    pump.step(_ASK_AGAIN_MS)
+                    _step(_ASK_AGAIN_MS)
         except BaseException:
             # Half a message cannot be taken back.
             fragments.end()
@@ -319,7 +384,7 @@ class WebSocket:
     def __next__(self):
         try:
             return self.recv()
-        except ConnectionClosed as e:
-            if e.code == 1000 or e.code == 1001:
+        except ConnectionClosed:
+            if 1000 <= self.link.code <= 1001:
                 raise StopIteration
             raise
