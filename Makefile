@@ -65,8 +65,9 @@ frozen = $(filter-out %/manifest.py,$(wildcard modwebsocket/*.py)) lua_compat/we
 size: $(MPY_CROSS) build/venv/.made-test | packages-bench  ## bytes of the C part and of frozen Python
 	@$(PYTHON) tools/size.py --micropython $(MPY) --mpy-cross $(MPY_CROSS) $(frozen)
 
-# PEERS_DIR: a folder of other clients for the board, see tools/bench/board.py.
-bench_board := tools/bench/board.py $(if $(PEERS_DIR),--peers "$(abspath $(PEERS_DIR))")
+# PEERS_DIR: a folder of other clients for MicroPython, see tools/bench/board.py.
+peers := $(if $(PEERS_DIR),--peers "$(abspath $(PEERS_DIR))")
+bench_board := tools/bench/board.py $(peers)
 ifeq ($(TARGET),lx106)
 bench: lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench
 	@$(PYTHON) tools/bench/kernels.py --machine lx106 && $(PYTHON) $(bench_board) && \
@@ -74,12 +75,16 @@ bench: lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench
 else
 bench: unix lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench  ## instruction counts, speed, memory; TARGET=lx106 for the board alone
 	@$(PYTHON) tools/bench/kernels.py && $(PYTHON) $(bench_board) && \
-		$(PYTHON) tools/bench/memory.py && $(PYTHON) tools/bench/echo.py
+		$(PYTHON) tools/bench/memory.py && \
+		$(PYTHON) tools/bench/connect.py && $(PYTHON) tools/bench/idle.py && \
+		$(PYTHON) tools/bench/echo.py $(peers)
 endif
 
-figures: lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench  ## measure the board, put the figures into README.md
+figures: unix lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench  ## measure, put the figures into README.md and docs/speed.md
 	@$(PYTHON) tools/bench/kernels.py --machine lx106 --write && \
-		$(PYTHON) tools/bench/board.py --write && $(PYTHON) tools/bench/memory.py --write
+		$(PYTHON) tools/bench/board.py --write && $(PYTHON) tools/bench/memory.py --write && \
+		$(PYTHON) tools/bench/connect.py --write && $(PYTHON) tools/bench/idle.py --write && \
+		$(PYTHON) tools/bench/echo.py --write
 
 screenshot: lx106 build/qemu_plugin.so build/venv/.made-test  ## of the board's dashboard in a browser; writes docs/dashboard.png
 	@$(PYTHON) -m pytest -q --target lx106 tests/peer/test_browser.py -k dashboard \

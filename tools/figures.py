@@ -1,4 +1,4 @@
-"""Figures that commands write into README.md.
+"""Figures that commands write into README.md and docs/.
 
 There each stands between comments that name it, `<!--NAME-->12 345<!--/-->`, wherever the
 hand-written text wants it.
@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+DOCS = README.parent / "docs"
 
 
 def verdict(figure, most):
@@ -21,12 +22,13 @@ def rounded(figure):
     return f"{round(figure / digits) * digits:,}".replace(",", " ")
 
 
-def write(figures):
-    """Replace figures, {name: text}, in README.md. Raises ValueError if one has no place there."""
-    text = README.read_text()
+def write(figures, path=README):
+    """Replace figures, {name: text}, in a file. Raises ValueError if one has no place there."""
+    text = path.read_text()
     for name, figure in figures.items():
         place = rf"(<!--{re.escape(name)}-->).*?(<!--/-->)"
-        text, count = re.subn(place, lambda found, new=figure: found[1] + new + found[2], text)
+        text, count = re.subn(place, lambda found, new=figure: found[1] + new + found[2], text,
+                             flags=re.DOTALL)
         if not count:
-            raise ValueError(f"README.md has no <!--{name}-->")
-    README.write_text(text)
+            raise ValueError(f"{path.name} has no <!--{name}-->")
+    path.write_text(text)

@@ -213,8 +213,8 @@ class Counter:
         self._folder.cleanup()
 
     def exec(self, source):
-        """Run source on the board."""
-        self._board.exec(source, TIMEOUT_S)
+        """Run source on the board; returns what it printed."""
+        return self._board.exec(source, TIMEOUT_S)
 
     def counts(self):
         """Return the instructions of each run so far."""

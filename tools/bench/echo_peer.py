@@ -1,135 +1,174 @@
 """One side of the echo benchmark in CPython: the server, or a client of PyPI.
 
-    echo_peer.py server                                    prints its port
-    echo_peer.py CLIENT URL LEN COUNT WINDOW               prints seconds and messages
+    echo_peer.py server CERTIFICATE KEY      prints its ports, for ws:// and wss://
+    echo_peer.py CLIENT CA URL...            CLIENT: websockets, aiohttp, picows, picows-uvloop
 
-CLIENT: websockets, aiohttp, picows or picows-uvloop. Binary messages (text if LEN is negative)
-of LEN bytes, WINDOW of them in flight.
+The server sends messages and gets them back: /KIND/LEN/WINDOW/MS/COUNT says text or binary, of
+how many bytes, how many in flight, and when to stop, after so many milliseconds or messages. For
+who asks for / a line of its input says so, which it acknowledges. It prints what a connection did:
+seconds and messages, without the first few.
 """
 
 import asyncio
+import ssl
 import sys
 import time
 
-import aiohttp
-import picows
-import uvloop
-from websockets.sync.client import connect
 
-TEXT_OR_BINARY = (picows.WSMsgType.TEXT, picows.WSMsgType.BINARY)
+def listener(picows):
+    """The server's class."""
+
+    class Exchange(picows.WSListener):
+        """Sends a message for each that comes back."""
+
+        def __init__(self, path):
+            kind, length, window, ms, count = path.strip("/").split("/")
+            self.kind = picows.WSMsgType.TEXT if kind == "text" else picows.WSMsgType.BINARY
+            self.message = b"x" * int(length)
+            self.window = int(window)
+            self.seconds = int(ms) / 1000
+            self.count = int(count)
+            self.uncounted = min(self.count // 10, 10 * self.window)
+            self.sent = self.came = 0
+            self.began = 0.0
+            self.ends = False
+
+        def send(self, transport):
+            """Send one more."""
+            self.sent += 1
+            transport.send(self.kind, self.message)
+
+        def on_ws_connected(self, transport):
+            """Fill the window."""
+            self.began = time.perf_counter()
+            for _ in range(self.window):
+                self.send(transport)
+
+        def on_ws_frame(self, transport, frame):
+            """Take an echo, send the next."""
+            if frame.msg_type == picows.WSMsgType.CLOSE:
+                transport.send_close(1000)
+                transport.disconnect()
+                return
+            if frame.msg_type != self.kind or frame.get_payload_as_bytes() != self.message:
+                transport.disconnect()
+                return
+            self.came += 1
+            if self.came == self.uncounted:
+                self.began = time.perf_counter()
+            elif not self.ends and (self.came >= self.count or not self.came & 3):
+                seconds = time.perf_counter() - self.began
+                if self.came >= self.count or seconds > self.seconds:
+                    print(seconds, self.came - self.uncounted, flush=True)
+                    self.ends = True
+            if not self.ends and self.sent < self.count:
+                self.send(transport)
+            elif self.ends and self.came == self.sent:
+                transport.send_close(1000)
+
+        def on_ws_disconnected(self, transport):
+            """Tell of one that did not do it all."""
+            if not self.ends:
+                print("failed", flush=True)
+
+    return Exchange
 
 
-class Echo(picows.WSListener):
-    """The server: sends back what came."""
+async def serve(certificate, key):
+    """Exchange messages for ever."""
+    import picows
 
-    def on_ws_frame(self, transport, frame):
-        """Echo a message, answer a close frame."""
-        if frame.msg_type in TEXT_OR_BINARY:
-            transport.send(frame.msg_type, frame.get_payload_as_bytes())
-        elif frame.msg_type == picows.WSMsgType.CLOSE:
-            transport.send_close(frame.get_close_code())
-            transport.disconnect()
+    exchange = listener(picows)
+    root = ""
+
+    def listen():
+        nonlocal root
+        root = sys.stdin.readline()
+        print("told", flush=True)
+
+    asyncio.get_running_loop().add_reader(sys.stdin, listen)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    servers = [
+        await picows.ws_create_server(
+            lambda request: exchange(request.path.decode().strip("/") or root), "127.0.0.1", 0,
+            ssl=context, max_frame_size=1 << 24)
+        for context in (None, tls)
+    ]
+    print(*(server.sockets[0].getsockname()[1] for server in servers), flush=True)
+    await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
-async def serve():
-    """Echo for ever."""
-    server = await picows.ws_create_server(lambda request: Echo(), "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-
-
-def websockets(url, message, count, window):
+def websockets(urls, trust):
     """The threaded client: the fastest that `websockets` has."""
-    with connect(url, compression=None, max_size=None) as ws:
-        began = time.perf_counter()
-        for _ in range(window):
-            ws.send(message)
-        for i in range(count):
-            echo = ws.recv()
-            if i + window < count:
+    from websockets.sync.client import connect
+
+    for url in urls:
+        with connect(url, compression=None, max_size=None, ssl=trust(url)) as ws:
+            for message in ws:
                 ws.send(message)
-        seconds = time.perf_counter() - began
-    assert echo == message
-    return seconds
 
 
-async def aiohttp_(url, message, count, window):
+async def aiohttp(urls, trust):
     """aiohttp's client."""
+    import aiohttp
+
     async with aiohttp.ClientSession() as session:
-        async with session.ws_connect(url, max_msg_size=0) as ws:
-            send = ws.send_str if isinstance(message, str) else ws.send_bytes
-            began = time.perf_counter()
-            for _ in range(window):
-                await send(message)
-            for i in range(count):
-                echo = (await ws.receive()).data
-                if i + window < count:
-                    await send(message)
-            seconds = time.perf_counter() - began
-    assert echo == message
-    return seconds
+        for url in urls:
+            async with session.ws_connect(url, max_msg_size=0, ssl=trust(url) or True) as ws:
+                async for message in ws:
+                    if message.type == aiohttp.WSMsgType.TEXT:
+                        await ws.send_str(message.data)
+                    else:
+                        await ws.send_bytes(message.data)
 
 
-class Client(picows.WSListener):
-    """picows's client; each message is made a Python object, as the others do."""
+async def picows(urls, trust):
+    """picows's client on the running loop; a text is made a str, as the others do."""
+    import picows
 
-    def __init__(self, message, count, window):
-        self.is_text = isinstance(message, str)
-        self.kind = TEXT_OR_BINARY[0 if self.is_text else 1]
-        self.message = message.encode() if self.is_text else message
-        self.to_send = count - window
-        self.to_come = count
-        self.window = window
+    class Client(picows.WSListener):
+        def on_ws_frame(self, transport, frame):
+            kind = frame.msg_type
+            if kind == picows.WSMsgType.TEXT:
+                transport.send(kind, frame.get_payload_as_utf8_text().encode())
+            elif kind == picows.WSMsgType.BINARY:
+                transport.send(kind, frame.get_payload_as_bytes())
+            elif kind == picows.WSMsgType.CLOSE:
+                transport.send_close(frame.get_close_code())
+                transport.disconnect()
 
-    def on_ws_connected(self, transport):
-        """Fill the window."""
-        self.began = time.perf_counter()
-        for _ in range(self.window):
-            transport.send(self.kind, self.message)
-
-    def on_ws_frame(self, transport, frame):
-        """Take an echo, send the next."""
-        if self.is_text:
-            self.echo = frame.get_payload_as_utf8_text()
-        else:
-            self.echo = frame.get_payload_as_bytes()
-        self.to_come -= 1
-        if self.to_send > 0:
-            self.to_send -= 1
-            transport.send(self.kind, self.message)
-        elif not self.to_come:
-            self.seconds = time.perf_counter() - self.began
-            transport.disconnect()
-
-
-async def picows_(url, message, count, window):
-    """picows's client on the running loop."""
-    client = Client(message, count, window)
-    transport, _ = await picows.ws_connect(lambda: client, url)
-    await transport.wait_disconnected()
-    return client.seconds
+    for url in urls:
+        transport, _ = await picows.ws_connect(Client, url, ssl_context=trust(url),
+                                               max_frame_size=1 << 24)
+        await transport.wait_disconnected()
 
 
 def main():
     """Run what the arguments say."""
-    name = sys.argv[1]
+    name, *arguments = sys.argv[1:]
     if name == "server":
-        uvloop.run(serve())
+        import uvloop
+
+        uvloop.run(serve(*arguments))
         return
-    url = sys.argv[2]
-    length, count, window = (int(a) for a in sys.argv[3:6])
-    message = "x" * -length if length < 0 else b"x" * length
+    ca, *urls = arguments
+
+    def trust(url):
+        return ssl.create_default_context(cafile=ca) if url.startswith("wss:") else None
+
     if name == "websockets":
-        seconds = websockets(url, message, count, window)
+        websockets(urls, trust)
     elif name == "aiohttp":
-        seconds = asyncio.run(aiohttp_(url, message, count, window))
+        asyncio.run(aiohttp(urls, trust))
     elif name == "picows":
-        seconds = asyncio.run(picows_(url, message, count, window))
+        asyncio.run(picows(urls, trust))
     elif name == "picows-uvloop":
-        seconds = uvloop.run(picows_(url, message, count, window))
+        import uvloop
+
+        uvloop.run(picows(urls, trust))
     else:
         sys.exit(__doc__)
-    print(seconds, count)
 
 
 if __name__ == "__main__":
