@@ -97,7 +97,7 @@ class WebSocket(Link):
 
         A cancelled one takes no message. Raises ConnectionClosed when all have been taken.
         """
-        return self.__anext__(False)
+        return self._recv(False)
 
     # async
     def ping(self):
@@ -136,8 +136,11 @@ class WebSocket(Link):
         """Iterate over messages until an orderly close: codes 1000, 1001, and none (1005)."""
         return self
 
+    def __anext__(self):
+        return self._recv(True)
+
     # async
-    def __anext__(self, iterating=True):
+    def _recv(self, iterating):
         inbox = self._inbox
         while not inbox:
             if self._ended:

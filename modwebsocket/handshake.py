@@ -4,7 +4,6 @@ No socket: bytes and lines in, bytes and a verdict out (RFC 6455 §4.1, §4.2.2)
 """
 
 import binascii
-import os
 
 from micropython import const
 
@@ -95,10 +94,10 @@ def request(host, path, key, headers=(), defaults=()):
     return "\r\n".join(lines).encode()
 
 
-def ask(address, headers=(), defaults=(), protocols=(), name_port=False, max_body_len=0):
+def ask(address, nonce, headers=(), defaults=(), protocols=(), name_port=False, max_body_len=0):
     """The request to an address, bytes, and the Response that is to be.
 
-    address: what url.parse() returns. headers, defaults: see request(). name_port: True names the
+    address: what url.parse() returns. nonce: 16 bytes of os.urandom(). headers, defaults: see request(). name_port: True names the
     port in the Host header even if it is the scheme's own. protocols, max_body_len: see Response.
     Raises ValueError or TypeError for a malformed header or userinfo.
     """
@@ -109,7 +108,7 @@ def ask(address, headers=(), defaults=(), protocols=(), name_port=False, max_bod
         host += ":%d" % port
     if userinfo:
         headers = list(headers) + [("Authorization", basic_auth(userinfo))]
-    key = binascii.b2a_base64(os.urandom(16))[:-1]
+    key = binascii.b2a_base64(nonce)[:-1]
     return request(host, path, key, headers, defaults), Response(key, protocols, max_body_len)
 
 

@@ -15,6 +15,7 @@ def request(
 
 def ask(
     address: tuple[bool, str, int, str, str],
+    nonce: bytes,
     headers: Collection[tuple[str, str]] = (),
     defaults: Collection[tuple[str, str]] = (),
     protocols: Collection[str] = (),

@@ -114,7 +114,7 @@ class Link:
         if follows:
             headers = tuple(headers)
         how = (headers, defaults, protocols, name_port, options.pop("max_body_len", 1024))
-        request, response = handshake.ask(address, *how)
+        request, response = handshake.ask(address, os.urandom(16), *how)
         if follows:
             response.redirects = redirect.Redirects(max_redirects, address, how, trust)
         if options.pop("keep_response", False):

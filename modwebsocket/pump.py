@@ -363,10 +363,11 @@ def _renew_poller():
 
 def _unwatch(link):
     # Undoes _watch().
-    watched = _by_sock.pop(link._sock, None)
+    if _by_sock.pop(link._sock, None) is None:
+        return
     if link._in_loop:
         _loop.unwatch(link)
-    elif watched and _poller:
+    elif _poller:
         _poller.unregister(link._sock)
 
 

@@ -4,6 +4,7 @@ Loaded to connect with max_redirects only.
 """
 
 import io
+import os
 import socket
 
 from . import handshake, secure, url
@@ -66,7 +67,7 @@ class Redirects:
     def __init__(self, left, address, how, trust):
         """left: how many to follow. address: the first one, as url.parse() returns it.
 
-        how: handshake.ask()'s arguments behind the address, a tuple. trust: those of secure.Tls
+        how: handshake.ask()'s arguments behind the nonce, a tuple. trust: those of secure.Tls
         behind the host, for wss://.
         """
         self._left = left
@@ -92,7 +93,7 @@ class Redirects:
             if new[1].lower() != old[1].lower() or new[2] != old[2]:
                 how = self._how
                 self._how = (_public(how[0]), _public(how[1])) + how[2:]
-            request, response = handshake.ask(new, *self._how)
+            request, response = handshake.ask(new, os.urandom(16), *self._how)
             link._tls = secure.Tls(new[1], **self._trust) if new[0] else None
         except (ValueError, OSError, NotImplementedError) as e:
             link.stage = "http"

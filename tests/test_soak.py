@@ -13,10 +13,30 @@ ROOT = Path(__file__).resolve().parent.parent
 WINDOW = 32  # messages in flight
 TOLERANCE = 2048  # bytes: what a pointer left on the stack keeps alive, at worst a connection
 
+SERVER = """
+import picows
+import uvloop
+
+class Echo(picows.WSListener):
+    def on_ws_frame(self, transport, frame):
+        if frame.msg_type == picows.WSMsgType.CLOSE:
+            transport.send_close(frame.get_close_code())
+            transport.disconnect()
+        else:
+            transport.send(frame.msg_type, frame.get_payload_as_bytes())
+
+async def serve():
+    server = await picows.ws_create_server(lambda request: Echo(), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+uvloop.run(serve())
+"""
+
 
 @pytest.fixture(scope="module")
 def url():
-    command = [sys.executable, ROOT / "tools" / "bench" / "echo_peer.py", "server"]
+    command = [sys.executable, "-c", SERVER]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         yield f"ws://127.0.0.1:{int(server.stdout.readline())}/"
         server.terminate()

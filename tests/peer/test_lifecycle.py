@@ -162,6 +162,7 @@ def test_connection_is_a_task_within_asyncio(talk, kind):
         for i in range(3):
             await peer.send(str(i))
             assert await peer.recv() == str(i)
+            await asyncio.sleep(0.01)
         await peer.close()
 
     script = """
