@@ -97,8 +97,9 @@ def request(host, path, key, headers=(), defaults=()):
 def ask(address, nonce, headers=(), defaults=(), protocols=(), name_port=False, max_body_len=0):
     """The request to an address, bytes, and the Response that is to be.
 
-    address: what url.parse() returns. nonce: 16 bytes of os.urandom(). headers, defaults: see request(). name_port: True names the
-    port in the Host header even if it is the scheme's own. protocols, max_body_len: see Response.
+    address: what url.parse() returns. nonce: 16 bytes of os.urandom(). headers, defaults: see
+    request(). name_port: True names the port in the Host header even if it is the scheme's own.
+    protocols, max_body_len: see Response.
     Raises ValueError or TypeError for a malformed header or userinfo.
     """
     secure, host, port, path, userinfo = address

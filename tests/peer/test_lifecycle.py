@@ -1,5 +1,6 @@
 """The life of the process: who serves the connections, and when it ends."""
 
+import asyncio
 import threading
 
 import pytest

@@ -140,7 +140,7 @@ async def main():
     counts = []
     for _ in range(3):
         await cancel_at("dns", sys.argv[1])
-        await cancel_at("tcp", sys.argv[1])
+        await cancel_at("tcp", sys.argv[5])
         await cancel_at("tls", sys.argv[2])
         await cancel_at("http", sys.argv[3])
         counts.append(files())
@@ -158,7 +158,7 @@ asyncio.run(main())
 """
 
 
-def test_connect_is_cancelled_at_each_stage(serve, target, certificates):
+def test_connect_is_cancelled_at_each_stage(serve, target, certificates, black_hole):
     async def silent(wire):
         await wire.ended()
 
@@ -170,7 +170,7 @@ def test_connect_is_cancelled_at_each_stage(serve, target, certificates):
     no_tls = serve(silent)
     no_http = serve(silent_behind_tls, tls=certificates.server())
     result = target.run(CANCEL, good.url, no_tls.url.replace("ws:", "wss:"), no_http.url,
-                        certificates.pem)
+                        certificates.pem, black_hole.replace("ws:", "wss:"))
     stages = [f"{stage} {stage}" for stage in ("dns", "tcp", "tls", "http")]
     assert result.lines == [*stages, "timeout", "hello"] * 3 + ["True"], result
     assert result.errors == ""

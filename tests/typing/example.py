@@ -243,7 +243,7 @@ try:
         print(response.body)
 except HandshakeError as e:
     print(e, handshake.is_token(host), secure, port)
-request, response = handshake.ask(parse("ws://example.com/"), [("A", "b")], max_body_len=1024)
+request, response = handshake.ask(parse("ws://x.org/"), bytes(16), [("A", "b")], max_body_len=1024)
 print(request, failure(link))
 
 stream = io.BytesIO()

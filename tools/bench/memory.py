@@ -273,7 +273,7 @@ def tls():
             board.exec(certificate.SET_CLOCK + CLIENT + TLS.format(
                 url=url, piece=PIECE, stack=STACK))
             defined = numbers(board.exec("print(free())"))[-1]
-            # Downwards: a little more or less also moves what lies in the way of TLS's big buffers.
+            # Downwards: a little more or less moves what lies in the way of TLS's big buffers.
             pieces = range(defined // PIECE, 0, -1)
             fits = next(n for n in pieces if numbers(board.exec(f"fits({n * PIECE})"))[-1])
             connected, stack = numbers(board.exec(
