@@ -10,14 +10,10 @@ Differs: `:` is `.`, `nil` is None, a table is a dict; text arrives as str, bina
 Source: https://nodemcu.readthedocs.io/en/release/modules/websocket/
 """
 
-import io
-import sys
-from errno import ENOTCONN
-
 from micropython import const
 
-from _wscore import call
 from modwebsocket import Link, URLError, __version__
+from modwebsocket.handlers import Handler
 from modwebsocket.pump import load_handshake
 
 try:
@@ -35,6 +31,7 @@ _DRAINED = const(4)
 _ENDED = const(5)
 _MAX_NUMBER = const(1 << 28)  # of config(): three days in ms, 256 MiB
 _EISCONN = const(106)  # not in every port's errno
+_ENOTCONN = const(107)  # as a name of the module it would cost RAM
 
 # Tuples and bytes, not dicts: a frozen constant costs no RAM.
 
@@ -68,16 +65,15 @@ _ESPCONN = (
     b"\x6b\x0b\x6e\x03\x6f\x09\x71\x04\x72\x0f\x73\x05"
 )
 
-# config()'s keys whose values are integers, and Link's arguments in the same order.
+# config()'s keys whose values are integers, each before Link's argument for it.
 _NUMBERS = (
-    "max_message_len",
-    "connect_timeout_ms",
-    "ping_interval_ms",
-    "close_timeout_ms",
-    "rx_buffer_len",
-    "tx_buffer_len",
-)
-_ARGUMENTS = _NUMBERS[:4] + ("rx_len", "tx_len")
+    "max_message_len", "max_message_len",
+    "connect_timeout_ms", "connect_timeout_ms",
+    "ping_interval_ms", "ping_interval_ms",
+    "close_timeout_ms", "close_timeout_ms",
+    "rx_buffer_len", "rx_len",
+    "tx_buffer_len", "tx_len",
+)  # fmt: skip
 
 
 def _close_code(cause, errno):
@@ -99,50 +95,14 @@ def createClient():
     return Client()
 
 
-def _refused_call(error):
-    # True if a TypeError was raised by a call itself: the traceback ends in _Handler.
-    text = io.StringIO()
-    sys.print_exception(error, text)
-    return text.getvalue().count("\n  File ") == 1
-
-
 def _ignore(opcode, data):
     pass
-
-
-class _Handler:
-    # A user's function, called with as many of the event's arguments as it takes: a Lua
-    # function may declare fewer.
-
-    def __init__(self, ws, function):
-        self.ws = ws
-        self.function = function
-        self.count = -1  # of arguments; -1: not known yet
-
-    def call(self, count, data=None, opcode=None):
-        # count: of arguments that the event delivers.
-        if self.count < 0:
-            self._learn(count, data, opcode)
-        else:
-            call(self.function, self.count, self.ws, data, opcode)
-
-    def _learn(self, count, data, opcode):
-        while True:
-            try:
-                self.count = count
-                return call(self.function, count, self.ws, data, opcode)
-            except TypeError as e:
-                self.count = -1
-                if not count or not _refused_call(e):
-                    self.count = count
-                    raise
-                count -= 1
 
 
 def _first_message(handler, data, opcode):
     # The next one goes straight to the handler's function.
     handler.call(3, data, opcode)
-    handler.ws._tell(handler.ws._link)
+    handler.owner._tell(handler.owner._link)
 
 
 class Client:
@@ -156,11 +116,12 @@ class Client:
     stage: how far it came: "url", "dns", "tcp", "tls", "http", "open" or "closing".
     """
 
+    _options = {}  # never changed in place
+
     def __init__(self):
         self._handlers = {"connection": None, "receive": None, "close": None, "sent": None}
         self._headers = ()
         self._protocol = "chat"
-        self._options = {}
         self._link = None
         self.close_code = 1006
         self.close_reason = ""
@@ -182,7 +143,7 @@ class Client:
             raise ValueError("invalid option '%s'" % eventName)
         if function is not None and not callable(function):
             raise TypeError("function or nil expected")
-        self._handlers[eventName] = None if function is None else _Handler(self, function)
+        self._handlers[eventName] = None if function is None else Handler(self, function)
         if self._link:
             self._tell(self._link)
 
@@ -230,13 +191,13 @@ class Client:
                     raise TypeError(key)
                 options["cadata" if key == "cacert" else key] = value
             else:
-                if key not in _NUMBERS:
+                if key not in _NUMBERS or key in ("rx_len", "tx_len"):
                     raise ValueError("config key %r" % key)
                 if not isinstance(value, int):
                     raise TypeError(key)
                 if not 0 <= value <= _MAX_NUMBER:
                     raise ValueError(key)
-                options[_ARGUMENTS[_NUMBERS.index(key)]] = value
+                options[_NUMBERS[_NUMBERS.index(key) + 1]] = value
         self._headers = headers
         self._protocol = protocol
         self._options = options
@@ -254,11 +215,6 @@ class Client:
         """
         if self._link:
             raise OSError(_EISCONN, "Websocket already connecting or connected.")
-        offered = self._protocol or ""
-        for name, value in self._headers:
-            if name.lower() == "sec-websocket-protocol":
-                offered = value
-                break
         defaults = [("User-Agent", "ESP8266")]
         if self._protocol is not None:
             defaults.append(("Sec-WebSocket-Protocol", self._protocol))
@@ -268,7 +224,6 @@ class Client:
                 self._event,
                 headers=self._headers,
                 defaults=defaults,
-                protocols=[p.strip() for p in offered.split(",")],
                 name_port=True,
                 max_body_len=0,
                 verify=bool(self._options.get("cadata") or self._options.get("pin")),
@@ -278,11 +233,8 @@ class Client:
             if e.args[0] not in _URL_PARTS:
                 raise
             self.stage = "url"
-            try:
-                if self._handlers["close"]:
-                    self._handlers["close"].call(2, -1 - _URL_PARTS.index(e.args[0]))
-            except Exception as e:
-                sys.print_exception(e, sys.stderr)
+            if self._handlers["close"]:
+                self._handlers["close"].attempt(2, -1 - _URL_PARTS.index(e.args[0]))
             return
         # From here on the background may serve it: it may even have ended.
         link.no_memory = "send memory"
@@ -316,7 +268,7 @@ class Client:
 
     def _sent(self, link, result, message, opcode):
         if link is None or link.stage != "open":
-            raise OSError(ENOTCONN, "Websocket isn't connected.")
+            raise OSError(_ENOTCONN, "Websocket isn't connected.")
         if opcode != _CLOSE:
             link.sent(result, message, opcode)
             return

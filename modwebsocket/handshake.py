@@ -99,7 +99,7 @@ def ask(address, nonce, headers=(), defaults=(), protocols=(), name_port=False, 
 
     address: what url.parse() returns. nonce: 16 bytes of os.urandom(). headers, defaults: see
     request(). name_port: True names the port in the Host header even if it is the scheme's own.
-    protocols, max_body_len: see Response.
+    protocols, max_body_len: see Response; without protocols, those that the headers offer.
     Raises ValueError or TypeError for a malformed header or userinfo.
     """
     secure, host, port, path, userinfo = address
@@ -108,9 +108,16 @@ def ask(address, nonce, headers=(), defaults=(), protocols=(), name_port=False, 
     if name_port or port != (443 if secure else 80):
         host += ":%d" % port
     if userinfo:
-        headers = list(headers) + [("Authorization", basic_auth(userinfo))]
+        headers = tuple(headers) + (("Authorization", basic_auth(userinfo)),)
     key = binascii.b2a_base64(nonce)[:-1]
-    return request(host, path, key, headers, defaults), Response(key, protocols, max_body_len)
+    headers = tuple(headers)
+    head = request(host, path, key, headers, defaults)
+    if not protocols:
+        for name, value in headers + tuple(defaults):
+            if name.lower() == "sec-websocket-protocol":
+                protocols = [protocol.strip() for protocol in value.split(",")]
+                break
+    return head, Response(key, protocols, max_body_len)
 
 
 def _unchunk(raw):

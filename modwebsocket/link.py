@@ -75,7 +75,8 @@ class Link:
 
         url: str, ws:// or wss://. handler: called as handler(event, data) for the events OPENED,
         TEXT, BINARY, PONG (data: the payload), DRAINED and ENDED (data: None); see events.py.
-        headers, defaults: see handshake.request(). protocols: the sub-protocols that they offer.
+        headers, defaults: see handshake.request(). protocols: the sub-protocols offered,
+        if not those that they name.
         name_port: True names the port in the Host header even if it is the scheme's own.
         connect_timeout_ms: for DNS, TCP, TLS and the upgrade together. ping_interval_ms: silence
         before a ping is sent, 0: never; one more silence than max_unanswered_pings ends the link.

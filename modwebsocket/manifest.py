@@ -1,4 +1,4 @@
-# What a firmware freezes: the engine, and the facade that users import by their API's name.
+# What a firmware freezes: the engine and the facades; NodeMCU's has its API's name.
 # opt=3 drops asserts and line numbers.
 package(
     "modwebsocket",
@@ -11,6 +11,7 @@ package(
         "errors.py",
         "events.py",
         "flow.py",
+        "handlers.py",
         "handshake.py",
         "link.py",
         "_loop.py",
@@ -28,3 +29,11 @@ package(
     opt=3,
 )
 module("websocket.py", base_path="../lua_compat", opt=3)
+package(
+    "lua_compat",
+    (
+        "__init__.py",
+    ),
+    base_path="..",
+    opt=3,
+)

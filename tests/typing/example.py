@@ -38,6 +38,7 @@ from modwebsocket.events import (
     TEXT,
 )
 from modwebsocket.flow import pause, resume
+from modwebsocket.handlers import Handler
 from modwebsocket.pump import forget_handshake, load_handshake
 from modwebsocket.reconnect import Policy, is_worth_another_try
 from modwebsocket.reconnecting import Reconnecting
@@ -268,6 +269,10 @@ while conn.flush(stream) <= 0 and conn.fill(stream) != 0:
     elif isinstance(conn.error, WebSocketError):
         conn.fail(1009, "too big")
         print(conn.close_code, conn.close_reason, conn.response, check_close(1000, b""))
+
+told = Handler(conn, print)
+told.call(1)
+told.attempt(3, "data", TEXT)
 
 # ---- The core
 
