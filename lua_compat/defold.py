@@ -44,6 +44,12 @@ class Table:
     not UTF-8: the beginning of the body).
     """
 
+    event: int
+    message: object
+    type: int
+    code: int
+    handshake_response: object
+
     def __init__(self, event=None, message=None):
         """A table with these fields, or none."""
         if event is not None:

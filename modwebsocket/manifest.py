@@ -33,6 +33,7 @@ package(
     "lua_compat",
     (
         "__init__.py",
+        "defold.py",
     ),
     base_path="..",
     opt=3,

@@ -217,3 +217,21 @@ def wait(request, target):
         return result.lines
 
     return wait
+
+
+@pytest.fixture
+def play(serve, target):
+    """play(handler, script, *args) runs a whole script against a server; returns its lines.
+
+    The script's first argument is the server's URL. kind: of the server, with the options
+    `server`. errors: whether the script prints tracebacks. The Result is play.result.
+    """
+
+    def play(handler, script, *args, kind="wire", errors=False, server=None, **options):
+        play.server = serve(handler, kind, **(server or {}))
+        play.result = target.run(script, play.server.url, *args, **options)
+        play.server.served(play.result)
+        assert (bool(play.result.errors), play.result.status) == (errors, 0), play.result
+        return play.result.lines
+
+    return play

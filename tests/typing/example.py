@@ -9,6 +9,7 @@ import socket
 
 import websocket
 from _wscore import Codec, accept, call, check, mask
+from lua_compat import defold
 from modwebsocket import (
     HandshakeError,
     Link,
@@ -100,6 +101,21 @@ client.on("sent", lambda ws, status: None)  # type: ignore[call-overload]
 client.config({"header": {}})  # type: ignore[typeddict-unknown-key]
 client.config({"protocol": 1})  # type: ignore[typeddict-item]
 client.send(1)  # type: ignore[arg-type]
+
+# ---- Defold
+
+
+def on_event(self: object, conn: defold.Connection, data: defold.Table) -> None:
+    if data.event == defold.EVENT_CONNECTED:
+        defold.send(conn, "hello", {"type": defold.DATA_TYPE_TEXT})
+        defold.send(conn, b"\0")
+    elif data["event"] == defold.EVENT_DISCONNECTED:
+        print(data.code, data.message, data.handshake_response)
+        defold.disconnect(conn)
+
+
+defold.connect("ws://example.com/", None, on_event)
+defold.connect("ws://example.com/", {"timeout": 1000, "headers": "A: b\r\n"}, lambda self: None)
 
 # ---- The engine's callbacks
 

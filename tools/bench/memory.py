@@ -4,6 +4,7 @@
 
 Free bytes, after a collection: at the prompt, after `import websocket`, with one, two and three
 open connections, in the handler of a 1 KiB text that it has sent back, after all have closed.
+What each of the other APIs takes to import beside the engine.
 The largest text and binary message that arrives whole, also as a part of the largest free block.
 Then the free heap and its largest block before and after many reconnects and echoed messages,
 and what wss:// with a CA takes.
@@ -27,6 +28,9 @@ import figures  # noqa: E402
 import lx106  # noqa: E402
 
 FREE_GOAL = 28 * 1024  # with a connection
+FACADE_GOAL = 2048  # of an API beside the engine
+FACADES = sorted(file.stem for file in (HERE.parent.parent / "lua_compat").glob("*.py")
+                 if file.stem not in ("__init__", "websocket"))
 BLOCK_GOAL = 60  # per cent of the largest free block
 STEP = 32  # bytes, of the search for the largest message
 PIECE = 256  # bytes, of what fills the heap
@@ -235,6 +239,20 @@ def heap():
     return found
 
 
+def facades():
+    """Return {name of an API's module: bytes of heap to import it beside the engine}."""
+    found = {}
+    for name in FACADES:
+        with lx106.Board() as board:
+            board.until(b">>> ")
+            board.exec(START)
+            before, after = numbers(board.exec(
+                "import modwebsocket\nprint(free())\n"
+                f"from lua_compat import {name}\nprint(free())"))
+            found[name] = before - after
+    return found
+
+
 def largest():
     """Return {"text" or "binary": (bytes of the largest message, of the largest free block)}."""
     server = Server(0)
@@ -310,6 +328,10 @@ def main():
     for situation, n in free.items():
         print(f"{situation:12} {n:7,}")
     print(f"goal 1 open: {figures.verdict(-free['1 open'], -FREE_GOAL)} (at least {FREE_GOAL:,})")
+    imports = facades()
+    for name, length in imports.items():
+        print(f"import {name}: {length:,}; goal {figures.verdict(length, FACADE_GOAL)} "
+              f"(at most {FACADE_GOAL:,})")
     parts = {}
     for kind, (length, block) in largest().items():
         parts[kind] = 100 * length // block
@@ -330,6 +352,9 @@ def main():
             "heap goal": "" if free["1 open"] >= FREE_GOAL else ": **not met**",
             "connections": ", ".join(
                 str(free[f"{i} open"] - free[f"{i + 1} open"]) for i in (1, 2)),
+            "facades": ", ".join(
+                f"`{name}` {length:,}".replace(",", " ") for name, length in imports.items()),
+            "facades goal": "" if max(imports.values()) <= FACADE_GOAL else ": **not met**",
             "heap peak": f"{free['1 KiB echo']:,}".replace(",", " "),
             "largest": ", ".join(f"{part} %" for part in parts.values()),
         })
