@@ -10,6 +10,8 @@ Differs: `:` is `.`, `nil` is None, a table is a dict; text arrives as str, bina
 Source: https://nodemcu.readthedocs.io/en/release/modules/websocket/
 """
 
+from errno import ENOTCONN
+
 from micropython import const
 
 from modwebsocket import Link, URLError, __version__
@@ -31,7 +33,6 @@ _DRAINED = const(4)
 _ENDED = const(5)
 _MAX_NUMBER = const(1 << 28)  # of config(): three days in ms, 256 MiB
 _EISCONN = const(106)  # not in every port's errno
-_ENOTCONN = const(107)  # as a name of the module it would cost RAM
 
 # Tuples and bytes, not dicts: a frozen constant costs no RAM.
 
@@ -93,10 +94,6 @@ def createClient():
     Source: NodeMCU, websocket.createClient().
     """
     return Client()
-
-
-def _ignore(opcode, data):
-    pass
 
 
 def _first_message(handler, data, opcode):
@@ -244,7 +241,7 @@ class Client:
         # What the link should know of the handlers.
         handler = self._handlers["receive"]
         if handler is None:
-            link.on_message(_ignore)
+            link.on_message(int, 0, 0)  # int() does nothing, and costs no RAM
         elif handler.count < 0:
             link.on_message(_first_message, handler, 3)
         else:
@@ -268,7 +265,7 @@ class Client:
 
     def _sent(self, link, result, message, opcode):
         if link is None or link.stage != "open":
-            raise OSError(_ENOTCONN, "Websocket isn't connected.")
+            raise OSError(ENOTCONN, "Websocket isn't connected.")
         if opcode != _CLOSE:
             link.sent(result, message, opcode)
             return

@@ -3,9 +3,9 @@
 It moves the bytes of a `connection.Connection` when `pump` says that there is something to do.
 """
 
+import errno
 import os
 import socket
-from errno import EINPROGRESS, ENOTCONN
 from time import ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
@@ -186,7 +186,7 @@ class Link:
 
     def _send_later(self, data, opcode):
         if self.stage != "open" or self.cause:
-            raise OSError(ENOTCONN)
+            raise OSError(errno.ENOTCONN)
         try:
             self._conn.send(data, opcode)
         except MemoryError:
@@ -378,7 +378,7 @@ class Link:
         try:
             sock.connect(address[-1])
         except OSError as e:
-            if e.errno != EINPROGRESS:
+            if e.errno != errno.EINPROGRESS:
                 raise
         pump._watch(self)
 
