@@ -34,6 +34,7 @@ package(
     (
         "__init__.py",
         "defold.py",
+        "qsys.py",
     ),
     base_path="..",
     opt=3,

@@ -10,6 +10,7 @@ import socket
 import websocket
 from _wscore import Codec, accept, call, check, mask
 from lua_compat import defold
+from lua_compat.qsys import WebSocket
 from modwebsocket import (
     HandshakeError,
     Link,
@@ -101,6 +102,24 @@ client.on("sent", lambda ws, status: None)  # type: ignore[call-overload]
 client.config({"header": {}})  # type: ignore[typeddict-unknown-key]
 client.config({"protocol": 1})  # type: ignore[typeddict-item]
 client.send(1)  # type: ignore[arg-type]
+
+# ---- Q-SYS
+
+
+def on_data(ws: WebSocket, data: str | bytes) -> None:
+    if ws.IsConnected:
+        ws.Write(data, is_binary=True)
+        ws.Ping()
+        ws.Close()
+
+
+qsys = WebSocket.New()
+qsys.Connected = lambda: print("connected")
+qsys.Data = on_data
+qsys.Error = lambda ws, err: print(err)
+qsys.Closed = qsys.Pong = None
+qsys.CaData = "/ca.pem"
+qsys.Connect("wss", "example.com", "/", "443", None, {"Authorization": "Bearer x"})
 
 # ---- Defold
 
