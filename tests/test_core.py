@@ -29,6 +29,7 @@ HOSTS = {
     "32-bit": [*SANITIZERS, "-m32"],
     "64-bit-optimized": ["-O3"],
     "32-bit-optimized": ["-Os", "-m32"],
+    "32-bit-small": [*SANITIZERS, "-m32", "-DWS_SMALL=1"],
 }
 
 RV32 = ["riscv64-unknown-elf-gcc", "-march=rv32imc", "-mabi=ilp32"]

@@ -122,16 +122,48 @@ def prove(rows, at):
 
 def text_of(rows, at):
     """Return the header file."""
+    def words(some):
+        for i in range(0, len(some), 8):
+            lines.append("    " + " ".join("0x%08x," % row for row in some[i:i + 8]))
+        lines.append("};")
+
     lines = [
         "// made by tools/utf8_table.py: do not edit.",
         "#define UTF8_ACCEPT (%d)" % at[ACCEPT],
         "#define UTF8_REJECT (%d)" % at[REJECT],
         "",
+        "#if WS_SMALL",
+        "",
+        "// Of continuation bytes by their upper half, and of lead bytes from 0xe0 on.",
+        "static const uint32_t utf8_rows[] = {",
+    ]
+    words(rows[0x80:0xC0:16] + rows[0xE0:0xF5])
+    lines += [
+        "",
+        "static inline uint32_t utf8_row(uint32_t byte) {",
+        "    if (byte < 0x80) {",
+        "        return 0x%08x;" % rows[0],
+        "    }",
+        "    if (byte < 0xc0) {",
+        "        return utf8_rows[byte >> 4 & 3];",
+        "    }",
+        "    if (byte < 0xe0) {",
+        "        return byte < 0xc2 ? 0 : 0x%08x;" % rows[0xC2],
+        "    }",
+        "    return byte < 0xf5 ? utf8_rows[byte - 0xdc] : 0;",
+        "}",
+        "",
+        "#else",
+        "",
         "static const uint32_t utf8_table[256] = {",
     ]
-    for i in range(0, 256, 8):
-        lines.append("    " + " ".join("0x%08x," % row for row in rows[i:i + 8]))
-    lines.append("};")
+    words(rows)
+    lines += [
+        "",
+        "#define utf8_row(byte) utf8_table[byte]",
+        "",
+        "#endif",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -83,6 +83,28 @@ static inline __attribute__((always_inline)) const uint16_t *ws_qstr_table(void)
     return table;
 }
 #define mp_native_qstr_table (ws_qstr_table())
+
+// dynruntime.h has it read a byte of the firmware's.
+static mp_obj_t ws_empty_bytes(void) {
+    const mp_obj_type_t *type = &mp_type_bytes;
+    size_t slot = ws_byte(&type->slot_index_make_new);
+    return ((mp_make_new_fun_t)type->slots[slot - 1])(NULL, 0, 0, NULL);
+}
+#undef mp_const_empty_bytes
+#define mp_const_empty_bytes (ws_empty_bytes())
+#endif
+
+#if MICROPY_ENABLE_DYNRUNTIME
+// A native module's mp_obj_get_int() cuts what does not fit.
+static mp_int_t ws_get_int(mp_obj_t o) {
+    mp_int_t n = mp_obj_get_int(o);
+    if (!mp_obj_is_small_int(o) && mp_binary_op(MP_BINARY_OP_EQUAL, o, mp_obj_new_int(n)) != mp_const_true) {
+        mp_raise_ValueError("int");
+    }
+    return n;
+}
+#undef mp_obj_get_int
+#define mp_obj_get_int(o) (ws_get_int(o))
 #endif
 
 // mp_is_nonblocking_error() is 0 where a native module is built.
@@ -821,7 +843,7 @@ static mp_obj_t WS_CODE mod_mask(mp_obj_t buf, mp_obj_t key_in, mp_obj_t offset)
     }
     uint32_t word = 0;
     for (size_t i = 4; i-- != 0;) {
-        word = word << 8 | ((const uint8_t *)key.buf)[i];
+        word = word << 8 | ws_byte((const uint8_t *)key.buf + i);
     }
     ws_mask(info.buf, info.buf, info.len, word, mp_obj_get_int(offset));
     return mp_const_none;

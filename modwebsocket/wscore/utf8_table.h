@@ -2,6 +2,31 @@
 #define UTF8_ACCEPT (6)
 #define UTF8_REJECT (0)
 
+#if WS_SMALL
+
+// Of continuation bytes by their upper half, and of lead bytes from 0xe0 on.
+static const uint32_t utf8_rows[] = {
+    0x21060020, 0x20060820, 0x00860820, 0x00860820, 0x000004c0, 0x00000040, 0x00000040, 0x00000040,
+    0x00000040, 0x00000040, 0x00000040, 0x00000040, 0x00000040, 0x00000040, 0x00000040, 0x00000040,
+    0x00000040, 0x00000640, 0x00000040, 0x00000040, 0x000002c0, 0x00000480, 0x00000480, 0x00000480,
+    0x00000600,
+};
+
+static inline uint32_t utf8_row(uint32_t byte) {
+    if (byte < 0x80) {
+        return 0x00000180;
+    }
+    if (byte < 0xc0) {
+        return utf8_rows[byte >> 4 & 3];
+    }
+    if (byte < 0xe0) {
+        return byte < 0xc2 ? 0 : 0x00000400;
+    }
+    return byte < 0xf5 ? utf8_rows[byte - 0xdc] : 0;
+}
+
+#else
+
 static const uint32_t utf8_table[256] = {
     0x00000180, 0x00000180, 0x00000180, 0x00000180, 0x00000180, 0x00000180, 0x00000180, 0x00000180,
     0x00000180, 0x00000180, 0x00000180, 0x00000180, 0x00000180, 0x00000180, 0x00000180, 0x00000180,
@@ -36,3 +61,7 @@ static const uint32_t utf8_table[256] = {
     0x000002c0, 0x00000480, 0x00000480, 0x00000480, 0x00000600, 0x00000000, 0x00000000, 0x00000000,
     0x00000000, 0x00000000, 0x00000000, 0x00000000, 0x00000000, 0x00000000, 0x00000000, 0x00000000,
 };
+
+#define utf8_row(byte) utf8_table[byte]
+
+#endif

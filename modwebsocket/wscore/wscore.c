@@ -5,7 +5,7 @@
 // the compiler (-mforce-l32) makes seven instructions of each byte that is read.  Most small
 // processors trap where a word is not aligned; 64-bit hosts do not mind, and have vectors.
 #ifndef WS_WIDE
-#if defined(__x86_64__) || defined(__aarch64__)
+#if !WS_SMALL && (defined(__x86_64__) || defined(__aarch64__))
 #define WS_WIDE (1)
 #else
 #define WS_WIDE (0)
@@ -305,6 +305,30 @@ WS_CODE int ws_decode_payload(ws_decoder_t *d, uint8_t *data, size_t len) {
 
 // Masking ----------------------------------------------------------------------------------
 
+#if WS_SMALL
+
+WS_CODE void ws_mask(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key,
+    uint32_t offset) {
+    const uint8_t *end = dst + len;
+    unsigned turn = offset * 8;
+    key = key >> (turn & 31) | key << (-turn & 31);
+    while (dst != end) {
+        if (WORDS && IS_ALIGNED((uintptr_t)dst | (uintptr_t)src)) {
+            const uint8_t *stop = dst + ((size_t)(end - dst) & ~(size_t)3);
+            for (; dst != stop; dst += 4, src += 4) {
+                *(word_t *)dst = *(const word_t *)src ^ key;
+            }
+            if (dst == end) {
+                break;
+            }
+        }
+        *dst++ = (uint8_t)(ws_byte(src++) ^ key);
+        key = rotl(key, 24);
+    }
+}
+
+#else
+
 static inline __attribute__((always_inline)) void mask_4(uint8_t *dst, const uint8_t *src,
     uint32_t key) {
     *(word_t *)dst = *(const word_t *)src ^ key;
@@ -406,12 +430,48 @@ WS_CODE void ws_mask(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key,
     mask_bytes(dst, src, end, key);
 }
 
+#endif
+
 // UTF-8 ------------------------------------------------------------------------------------
 
 // The processor's shift takes the low five bits of the state; the others are left over.
 static inline uint32_t utf8_step(uint32_t state, uint32_t byte) {
-    return utf8_table[byte] >> (state & 31);
+    return utf8_row(byte) >> (state & 31);
 }
+
+#if WS_SMALL
+
+WS_CODE uint32_t ws_utf8(uint32_t state, const uint8_t *data, size_t len) {
+    const uint8_t *end = data + len;
+    state ^= UTF8_ACCEPT;
+    while (data != end) {
+        uint32_t x;
+        int n = 1;
+        if (WORDS && IS_ALIGNED(data) && (size_t)(end - data) >= 4) {
+            const uint8_t *stop = data + ((size_t)(end - data) & ~(size_t)3);
+            if ((state & 31) == UTF8_ACCEPT) {
+                while (data != stop && (*(const word_t *)data & NOT_ASCII) == 0) {
+                    data += 4;
+                }
+                if (data == stop) {
+                    continue;
+                }
+            }
+            x = *(const word_t *)data;
+            data += 4;
+            n = 4;
+        } else {
+            x = ws_byte(data++);
+        }
+        for (; n != 0; n--) {
+            state = utf8_step(state, x & 0xff);
+            x >>= 8;
+        }
+    }
+    return (state & 31) ^ UTF8_ACCEPT;
+}
+
+#else
 
 static inline __attribute__((always_inline)) const word_t *skip_ascii(const word_t *w,
     const word_t *end) {
@@ -462,6 +522,8 @@ WS_CODE uint32_t ws_utf8(uint32_t state, const uint8_t *data, size_t len) {
     return (state & 31) ^ UTF8_ACCEPT;
 }
 
+#endif
+
 WS_CODE int ws_utf8_rejects(uint32_t state) {
     return state == (UTF8_REJECT ^ UTF8_ACCEPT);
 }
@@ -508,18 +570,21 @@ WS_CODE static void sha1_block(uint32_t h[5], uint32_t w[80]) {
 }
 
 WS_CODE void ws_accept_key(uint8_t accept[28], const uint8_t *key, size_t key_len) {
-    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    static const char base64[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    // "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", the first character lowest.
+    static const uint32_t guid[9] = {
+        0x45383532, 0x35414641, 0x3139452d, 0x37342d34, 0x392d4144,
+        0x2d414335, 0x42413543, 0x38434430, 0x31314235,
+    };
     uint32_t h[5];
     uint32_t w[80];
-    size_t len = key_len + sizeof(guid) - 1;
+    size_t len = key_len + sizeof(guid);
     size_t padded_len = (len + 8 + 64) & ~(size_t)63;
     sha1_start(h);
     for (size_t i = 0; i < padded_len;) {
         uint32_t byte = i == len ? 0x80 : 0;
         if (i < len) {
-            byte = i < key_len ? key[i] : (uint8_t)guid[i - key_len];
+            size_t j = i - key_len;
+            byte = i < key_len ? ws_byte(key + i) : guid[j / 4] >> (j % 4 * 8) & 0xff;
         }
         uint32_t *p = &w[i / 4 & 15];
         *p = *p << 8 | byte;
@@ -533,7 +598,9 @@ WS_CODE void ws_accept_key(uint8_t accept[28], const uint8_t *key, size_t key_le
     }
     // 27 digits of six bits, the last one filled up with zeros.
     for (unsigned i = 0; i < 27; i++) {
-        accept[i] = (uint8_t)base64[h[0] >> 26];
+        uint32_t digit = h[0] >> 26;
+        accept[i] = (uint8_t)(digit < 26 ? 'A' + digit : digit < 52 ? 'a' - 26 + digit
+            : digit < 62 ? '0' - 52 + digit : digit == 62 ? '+' : '/');
         for (unsigned j = 0; j < 5; j++) {
             h[j] = h[j] << 6 | (j < 4 ? h[j + 1] >> 26 : 0);
         }
@@ -543,7 +610,7 @@ WS_CODE void ws_accept_key(uint8_t accept[28], const uint8_t *key, size_t key_le
 
 WS_CODE void ws_random_init(ws_random_t *r, const uint8_t seed[20]) {
     for (unsigned i = 0; i < 20; i++) {
-        r->seed[i / 4] = r->seed[i / 4] << 8 | seed[i];
+        r->seed[i / 4] = r->seed[i / 4] << 8 | ws_byte(seed + i);
     }
     r->counter = 0;
     r->left = 0;

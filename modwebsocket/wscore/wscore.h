@@ -28,6 +28,12 @@
 #define WS_CODE
 #endif
 
+// 1: fewer bytes of code and constants instead of fewer instructions, for the ESP8266's native
+// module, which is compiled without -mforce-l32 then: see ws_byte().
+#ifndef WS_SMALL
+#define WS_SMALL (0)
+#endif
+
 // Roles.  A client requires unmasked frames from its peer, a server masked ones (§5.1).
 #define WS_CLIENT (0)
 #define WS_SERVER (1)
@@ -131,6 +137,18 @@ typedef struct {
     uint32_t out[5];
     uint32_t left;              // words of `out` not yet handed out
 } ws_random_t;
+
+// Reads a byte of the user's, which may be a constant of the firmware: the ESP8266's flash is read
+// by words only.
+static inline uint32_t ws_byte(const uint8_t *p) {
+    #if WS_SMALL && defined(__xtensa__)
+    typedef uint32_t __attribute__((may_alias)) word_t;
+    uintptr_t at = (uintptr_t)p;
+    return *(const word_t *)(at & ~(uintptr_t)3) >> (at & 3) * 8 & 0xff;
+    #else
+    return *p;
+    #endif
+}
 
 void ws_random_init(ws_random_t *r, const uint8_t seed[20]);
 uint32_t ws_random(ws_random_t *r);
