@@ -82,5 +82,7 @@ void lan_lose(unsigned n);
 uint32_t lan_timer_ms(void);
 
 void native_init(void);
+// Flash sectors erased for native code since QEMU started.
+unsigned native_erasures(void);
 
 #endif

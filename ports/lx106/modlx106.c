@@ -36,6 +36,12 @@ static mp_obj_t mod_lose(mp_obj_t n) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(lose_obj, mod_lose);
 
+// erasures(): flash sectors erased for native code since QEMU started.
+static mp_obj_t mod_erasures(void) {
+    return MP_OBJ_NEW_SMALL_INT(native_erasures());
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(erasures_obj, mod_erasures);
+
 // bench_begin(), bench_end(): where QEMU's plugin (tools/qemu_plugin.c) starts and stops counting.
 // The comments keep the compiler from making one function of the two.
 __attribute__((noinline)) void bench_begin(void) {
@@ -62,6 +68,7 @@ static const mp_rom_map_elem_t globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_peek8), MP_ROM_PTR(&peek8_obj) },
     { MP_ROM_QSTR(MP_QSTR_poke), MP_ROM_PTR(&poke_obj) },
     { MP_ROM_QSTR(MP_QSTR_lose), MP_ROM_PTR(&lose_obj) },
+    { MP_ROM_QSTR(MP_QSTR_erasures), MP_ROM_PTR(&erasures_obj) },
     { MP_ROM_QSTR(MP_QSTR_bench_begin), MP_ROM_PTR(&bench_begin_obj) },
     { MP_ROM_QSTR(MP_QSTR_bench_end), MP_ROM_PTR(&bench_end_obj) },
 };
