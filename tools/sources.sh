@@ -14,6 +14,7 @@ suite=trixie
 git_url=https://github.com/micropython/micropython.git
 
 die() { echo "sources: $*" >&2; exit 1; }
+. "${BASH_SOURCE%/*}/debian.sh"
 
 # A part's folder, and a file in it that tells that the part is there.
 place() { [ "$1" = micropython ] && echo "$tree" || echo "$tree/lib/$1"; }
@@ -25,31 +26,12 @@ mark() {
     esac
 }
 
-# Addresses from which this machine gets its own Debian packages; only the suite will differ.
-mirrors() {
-    local own
-    own=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
-    apt-get update --print-uris -o Dir::State::Lists="$work" 2>/dev/null |
-        sed -nE "s,^'(.*)/dists/($own|oldstable|stable|testing|unstable|sid)/InRelease'.*,\1,p" |
-        sort -u
-}
-
-# apt-get with its own sources, lists and cache: the machine's stay as they are.
-apt_get() {
-    apt-get -qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$work/apt" \
-        -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" \
-        -o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=2 "$@" >>"$work/log" 2>&1
-}
-
 from_debian() {
-    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror part tarball
+    local mirror part tarball
     command -v apt-get >/dev/null || return 1
-    mkdir -p "$work"/{apt,lists/partial,cache/archives/partial}
     for mirror in $(mirrors); do
-        printf '%s\n' 'Types: deb-src' "URIs: $mirror" "Suites: $suite" 'Components: main' \
-            >"$work/apt/debian.sources"
-        [ ! -e $keyring ] || echo "Signed-By: $keyring" >>"$work/apt/debian.sources"
-        (cd "$work" && apt_get update && apt_get source --download-only "$@") || continue
+        (cd "$work" && use_mirror "$mirror" deb-src && apt_get source --download-only "$@") ||
+            continue
         for part; do
             tarball=$(echo "$work/${part}_"*.orig.tar.*z*)
             [ "$part" != micropython ] || sha256sum --status --check <<<"$sha256  $tarball" ||
