@@ -258,3 +258,97 @@ double __floatsidf(int32_t n) {
     uint64_t fraction = ((uint64_t)m << (zeros + 21)) & 0xfffffffffffff;
     return (dbl_t) { .u = (uint64_t)(n & SIGN) << 32 | (uint64_t)(1054 - zeros) << 52 | fraction }.f;
 }
+
+// ---- What Debian's libgcc.a has, though not for processors with register windows (ports/qemu)
+
+#if __XTENSA_WINDOWED_ABI__
+
+uint32_t __bswapsi2(uint32_t x) {
+    return __builtin_bswap32(x);
+}
+
+uint64_t __bswapdi2(uint64_t x) {
+    return (uint64_t)__builtin_bswap32((uint32_t)x) << 32 | __builtin_bswap32((uint32_t)(x >> 32));
+}
+
+float __divsf3(float a, float b) {
+    uint32_t x = (sgl_t) { a }.u, y = (sgl_t) { b }.u;
+    uint32_t sign = (x ^ y) & SIGN;
+    x &= ~SIGN;
+    y &= ~SIGN;
+    if (x > INFINITE || y > INFINITE || (x == y && (x == 0 || x == INFINITE))) {
+        return (sgl_t) { .u = NOT_A_NUMBER }.f;
+    }
+    if (x == 0 || y == INFINITE) {
+        return (sgl_t) { .u = sign }.f;
+    }
+    if (y == 0 || x == INFINITE) {
+        return (sgl_t) { .u = sign | INFINITE }.f;
+    }
+    int exp, exp_y;
+    uint32_t m = unpack_normal(x, &exp);
+    uint32_t n = unpack_normal(y, &exp_y);
+    uint32_t q = 0;
+    for (int i = 0; i < 31; i++) {
+        q <<= 1;
+        if (m >= n) {
+            m -= n;
+            q |= 1;
+        }
+        m <<= 1;
+    }
+    q |= m != 0;
+    exp += 127 - exp_y;
+    if (!(q >> 30)) {
+        q = q << 1 | (q & 1);
+        exp--;
+    }
+    return pack(sign, exp, q);
+}
+
+int32_t __fixsfsi(float f) {
+    uint32_t bits = (sgl_t) { f }.u;
+    uint32_t n = __fixunssfsi((sgl_t) { .u = bits & ~SIGN }.f);
+    return (int32_t)(bits >> 31 ? -n : n);
+}
+
+// -1, 0, 1; or `unordered`, if one of them is not a number.
+static int compare(float a, float b, int unordered) {
+    uint32_t x = (sgl_t) { a }.u, y = (sgl_t) { b }.u;
+    if ((x & ~SIGN) > INFINITE || (y & ~SIGN) > INFINITE) {
+        return unordered;
+    }
+    int32_t i = (int32_t)(x >> 31 ? -(x & ~SIGN) : x);
+    int32_t j = (int32_t)(y >> 31 ? -(y & ~SIGN) : y);
+    return (i > j) - (i < j);
+}
+
+int __eqsf2(float a, float b) {
+    return compare(a, b, 1);
+}
+
+int __nesf2(float a, float b) {
+    return compare(a, b, 1);
+}
+
+int __ltsf2(float a, float b) {
+    return compare(a, b, 1);
+}
+
+int __lesf2(float a, float b) {
+    return compare(a, b, 1);
+}
+
+int __gtsf2(float a, float b) {
+    return compare(a, b, -1);
+}
+
+int __gesf2(float a, float b) {
+    return compare(a, b, -1);
+}
+
+int __unordsf2(float a, float b) {
+    return compare(a, b, 2) == 2;
+}
+
+#endif
