@@ -12,6 +12,7 @@ test_packages := chromium-headless-shell gcc-multilib gcc-riscv64-unknown-elf gc
 	nginx
 board_packages := gcc-xtensa-lx106 picolibc-xtensa-lx106-elf qemu-system-misc
 fuzz_packages := clang-14 libclang-rt-14-dev
+natmod_packages := gcc-arm-none-eabi gcc-riscv64-unknown-elf libnewlib-dev qemu-system-arm
 bench_packages := picolibc-riscv64-unknown-elf picolibc-xtensa-lx106-elf qemu-system-misc valgrind
 
 MAKEFLAGS += --no-print-directory -j$(shell nproc)
@@ -30,8 +31,8 @@ endif
 help:  ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
 
-.PHONY: demo test unix unix32 stock failalloc natmod lx106 run-lx106 fuzz size bench figures screenshot \
-	herd lint clean
+.PHONY: demo test test-natmod unix unix32 stock failalloc natmod lx106 run-lx106 fuzz size bench \
+	figures screenshot herd lint clean
 demo: build/unix/micropython build/venv/.made-demo  ## run a NodeMCU script against a real server
 	@$(PYTHON) tools/demo.py
 
@@ -41,21 +42,31 @@ fuzzers := $(fuzzers_c) $(fuzzers_python)
 
 # Tests wait more than they compute.
 TEST_JOBS := $(shell expr $$(nproc) + 1)
-TARGETS := unix unix32 stock failalloc natmod lx106
-test: $(or $(TARGET),$(TARGETS) $(fuzzers)) build/qemu_plugin.so build/venv/.made-test  ## run all tests; TARGET=lx106 or ARGS="-k url" for some
+TARGETS := unix unix32 stock failalloc lx106
+test: $(or $(TARGET),$(TARGETS) $(fuzzers)) build/natmod/xtensa/_wscore.mpy build/qemu_plugin.so build/venv/.made-test  ## run all tests; TARGET=lx106 or ARGS="-k url" for some
 	@$(PYTHON) -m pytest -n $(TEST_JOBS) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 	@$(if $(TARGET)$(ARGS),,echo fuzzing for 60 s; python3 tools/fuzz.py --seconds 60)
 
 fuzz: $(fuzzers)  ## fuzz for SECONDS=60 in all, by the clock; ARGS="url codec" for some targets
 	@python3 tools/fuzz.py $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
+# The machines of MicroPython's QEMU port, one for each kind of processor.
+machines := armv6m armv7m armv7emsp rv32imc xtensawin
+natmods := $(patsubst %,build/natmod/%/_wscore.mpy,xtensa xtensawin rv32imc x64 \
+	armv6m armv7m armv7emsp)
+again := $(natmods:build/natmod/%=build/natmod-again/%)
+firmwares := $(machines:%=build/qemu/%/firmware.elf)
+test-natmod: natmod $(again) $(firmwares) stock lx106 build/qemu_plugin.so build/venv/.made-test  ## run the native modules, each on a processor of its kind
+	@$(PYTHON) -m pytest -n $(TEST_JOBS) -m "" tests/test_natmod.py $(ARGS)
+
 unix: build/unix/micropython  ## MicroPython for this machine with modwebsocket in it
 unix32: build/unix32/micropython  ## the same as a 32-bit program without TLS, to measure memory
-stock: build/stock/micropython natmod  ## the same without modwebsocket, to load the native module
+stock: build/stock/micropython build/natmod/x64/_wscore.mpy  ## the same without modwebsocket, to load the native module
 failalloc: build/failalloc/micropython  ## the same as unix, with allocations that fail on demand
-natmod: build/natmod/x64/_wscore.mpy  ## the C core as a native module for this machine
+natmod: $(natmods)  ## the C core as native modules, for firmware without it; prints their sizes
+	@python3 tools/natmod.py $^
 lx106: build/lx106/firmware.elf  ## firmware for an emulated ESP8266-class board
-unix unix32 stock failalloc natmod lx106:
+unix unix32 stock failalloc lx106:
 	@:
 
 run-lx106: build/lx106/firmware.elf | packages-board  ## its REPL; SCRIPT=examples/… ARGS=… runs a script first, PORT=… is its server's
@@ -101,12 +112,14 @@ clean:  ## remove build/; the cache stays
 
 # --- Set-up -----------------------------------------------------------------------------------
 
-.PHONY: packages-build packages-test packages-board packages-bench packages-fuzz
+.PHONY: packages-build packages-test packages-board packages-bench packages-fuzz packages-natmod
 packages-test: packages-build
 packages-board: packages-test
 packages-bench: packages-board
 packages-fuzz: packages-build
-packages-build packages-test packages-board packages-bench packages-fuzz: packages-%:
+packages-natmod: packages-board
+packages-build packages-test packages-board packages-bench packages-fuzz packages-natmod: \
+		packages-%:
 	@tools/packages.sh $($*_packages)
 
 $(MPY)/py/mpconfig.h $(MPY)/lib/mbedtls/include/mbedtls/version.h &: | packages-build
@@ -131,8 +144,8 @@ tree := build/tree $(MPY)/py/mpconfig.h $(MPY)/lib/mbedtls/include/mbedtls/versi
 .PHONY: FORCE
 build/tree: FORCE
 	@echo $(MPY) | cmp -s - $@ || { \
-		rm -rf $(addprefix build/,mpy-cross unix unix32 stock failalloc natmod lx106 size \
-			fuzz/micropython); \
+		rm -rf $(addprefix build/,mpy-cross unix unix32 stock failalloc natmod natmod-again \
+			lx106 qemu size fuzz/micropython); \
 		mkdir -p build; echo $(MPY) >$@; }
 
 # MicroPython's own makefiles track dependencies; ours only decides whether to ask them.  A result
@@ -171,10 +184,38 @@ build/lx106/firmware.elf: $(wildcard modwebsocket/*.py modwebsocket/wscore/* lua
 build/qemu_plugin.so: tools/qemu_plugin.c | packages-board
 	@mkdir -p $(@D) && cc -O2 -shared -fPIC -std=gnu99 -Wall -Wextra -Werror $< -o $@
 
-build/natmod/%/_wscore.mpy: $(wildcard modwebsocket/wscore/*) $(tree) build/venv/.made-test \
-		| packages-test
-	$(call mpy_make,-C $(@D) -f $(CURDIR)/modwebsocket/wscore/Makefile \
-		MPY_DIR=$(MPY) ARCH=$* PYTHON=$(PYTHON))
+# Made twice, to be compared.
+$(natmods) $(again): build/%/_wscore.mpy: $(wildcard modwebsocket/wscore/*) $(tree) \
+		build/venv/.made-test | packages-test
+	$(call mpy_make,-C $(@D) -f $(CURDIR)/modwebsocket/wscore/Makefile MPY_DIR=$(MPY) \
+		ARCH=$(notdir $*) PYTHON=$(PYTHON) $(cross))
+
+# A compiler for the ESP32's processors, made of Debian packages, see there.
+xtensawin := $(CACHE)/xtensawin
+$(xtensawin): | packages-build
+	@tools/xtensawin/toolchain.sh $@
+
+# MicroPython asks for picolibc where it is, which makes no difference but of the headers.
+bare := PICOLIBC_SPECS=picolibc.specs
+newlib := CFLAGS_EXTRA="-isystem /usr/include/newlib" $(bare)
+build/natmod/arm% build/natmod-again/arm% build/natmod/rv% build/natmod-again/rv%: \
+	cross := $(newlib)
+build/natmod/xtensawin/% build/natmod-again/xtensawin/%: \
+	cross := $(newlib) CROSS=$(xtensawin)/bin/xtensa-esp32-elf-
+
+build/qemu/xtensawin/%: cross := CROSS_COMPILE=$(xtensawin)/bin/xtensa-esp32-elf-
+build/qemu/%/firmware.elf: ports/qemu/%/mpconfigboard.mk $(tree) $(MPY_CROSS) \
+		build/micropython-lib/README.md | packages-natmod
+	@rm -rf $(@D)   # MicroPython's makefile does not see that options have changed
+	$(call mpy_make,-C $(MPY)/ports/qemu BOARD=$* BOARD_DIR=$(CURDIR)/ports/qemu/$* \
+		BUILD=$(CURDIR)/$(@D) FROZEN_MANIFEST= MICROPY_HEAP_SIZE=204800 $(bare) $(cross) \
+		MICROPY_MPYCROSS=$(CURDIR)/$(MPY_CROSS) MPY_LIB_DIR=$(BUILD)/micropython-lib)
+build/qemu/xtensawin/firmware.elf: $(wildcard ports/qemu/xtensawin/*)
+build/qemu/armv7emsp/firmware.elf: $(wildcard ports/qemu/armv7emsp/*)
+
+$(filter-out %/x64/_wscore.mpy %/xtensa/_wscore.mpy,$(natmods) $(again)): | packages-natmod
+$(filter %/xtensawin/_wscore.mpy,$(natmods) $(again)) build/qemu/xtensawin/firmware.elf: \
+	| $(xtensawin)
 
 $(fuzzers_c): build/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h tests/core/*.h) \
 		$(wildcard modwebsocket/wscore/*.[ch]) | packages-fuzz

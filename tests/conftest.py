@@ -23,6 +23,7 @@ BUILD = Path(os.environ.get("MODWEBSOCKET_BUILD", ROOT / "build"))
 
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tools" / "bench")]
 import lx106  # noqa: E402
+import qemu  # noqa: E402
 
 # What the stock interpreter finds by itself if MICROPYPATH does not say otherwise.
 FROZEN = ".frozen"
@@ -178,6 +179,7 @@ class Board(Target):
     """
 
     host = lx106.HOST
+    before = ""  # statements to run before the script
 
     def __init__(self, name, folder):
         self.name = name
@@ -199,6 +201,19 @@ class Board(Target):
 
     def start(self, script, *args, heap=None):
         """As Target.start(); the heap is the board's own."""
+        files, module, argv = self._collect(script, args)
+        files["main.py"] = lx106.main_py(module, argv, self.before)
+        packed = self._folder / "files"
+        packed.write_bytes(lx106.pack(files))
+        return BoardProcess(packed, self._folder, self._control, self.options,
+                            self._net)
+
+    def plug(self, plugged):
+        """Plug the network cable in, or pull it out, of the board that runs."""
+        lx106.plug(self._control, plugged)
+
+    def _collect(self, script, args):
+        # The files of a script, its module's name, its sys.argv.
         if isinstance(script, str):
             file = self._folder / "script.py"
             file.write_text(textwrap.dedent(script))
@@ -211,16 +226,8 @@ class Board(Target):
             elif (script.parent / f"{arg}.py").exists():
                 self._add(files, script.parent / f"{arg}.py", args)
         names = [arg.name if isinstance(arg, Path) else str(arg) for arg in args]
-        argv = [script.name, *(n.replace("127.0.0.1", self.host) for n in names)]
-        files["main.py"] = lx106.main_py(script.stem, argv)
-        packed = self._folder / "files"
-        packed.write_bytes(lx106.pack(files))
-        return BoardProcess(packed, self._folder, self._control, self.options,
-                            self._net)
-
-    def plug(self, plugged):
-        """Plug the network cable in, or pull it out, of the board that runs."""
-        lx106.plug(self._control, plugged)
+        return files, script.stem, [
+            script.name, *(n.replace("127.0.0.1", self.host) for n in names)]
 
     def _add(self, files, script, args, main=False):
         # The script and what it imports from its folder.
@@ -237,18 +244,101 @@ class Board(Target):
         if main:
             # The board's main.py imports it.
             text = re.sub(r"(?<!\.)\b__name__\b", "'__main__'", text)
-        source = self._folder / "source.py"
-        source.write_text(text)
-        compiled = self._folder / f"{script.stem}.mpy"
-        subprocess.run([lx106.MPY_CROSS, "-s", script.name, "-o", compiled, source], check=True)
-        files[compiled.name] = compiled.read_bytes()
+        files[f"{script.stem}.mpy"] = self._compiled(script.name, text)
         for name in re.findall(r"^\s*(?:from|import) (\w+)", text, re.M):
             if (script.parent / f"{name}.py").exists():
                 self._add(files, script.parent / f"{name}.py", args)
 
+    def _compiled(self, name, text):
+        source = self._folder / "source.py"
+        source.write_text(text)
+        compiled = self._folder / "compiled.mpy"
+        subprocess.run([lx106.MPY_CROSS, "-s", name, "-o", compiled, source], check=True)
+        return compiled.read_bytes()
+
+
+class NativeBoard(Board):
+    """As Board, but `_wscore` is the native module, in 8 KiB of the flash.
+
+    It has another file name, as the one in the firmware would win.
+    """
+
+    before = """\
+import esp
+esp.set_native_code_location(0xFE000, 0x2000)
+sys.modules["_wscore"] = __import__("native")"""
+
+    def _collect(self, script, args):
+        files, *rest = super()._collect(script, args)
+        files["native.mpy"] = native_module("xtensa").read_bytes()
+        return files, *rest
+
+
+class Machine(Board):
+    """A machine of MicroPython's QEMU port with the native module; no network, no board of ours.
+
+    Of modwebsocket it has what needs no network.
+    """
+
+    def __init__(self, arch, folder):
+        self.name = arch
+        self._folder = folder
+        for file in (qemu.firmware(arch), native_module(arch), lx106.MPY_CROSS):
+            if not file.exists():
+                pytest.fail(f"{file} is missing: run `make test-natmod`", pytrace=False)
+
+    def fits(self, size, on_board):
+        """As Target.fits()."""
+        return size
+
+    def start(self, script, *args, heap=None):
+        """As Target.start(); the heap is the machine's own."""
+        files, module, argv = self._collect(script, args)
+        files["_wscore.mpy"] = native_module(self.name).read_bytes()
+        for name in "__init__", "connection", "errors", "events", "handshake", "upgrade", "url":
+            text = (ROOT / "modwebsocket" / f"{name}.py").read_text()
+            text = re.sub("^from [.](link|pump) .*", "", text, flags=re.M)
+            files[f"modwebsocket/{name}.mpy"] = self._compiled(f"{name}.py", text)
+        packed = self._folder / "files"
+        packed.write_bytes(qemu.pack(files))
+        return MachineProcess(qemu.command(self.name, packed),
+                              qemu.typed(self.name, packed.stat().st_size, module, argv),
+                              self._folder)
+
+
+class MachineProcess(Process):
+    """A script that was typed on a machine's serial line."""
+
+    _stdin = subprocess.PIPE
+
+    def __init__(self, command, typed, folder):
+        super().__init__(command, folder, None)
+        self._process.stdin.write(typed)
+        self._process.stdin.flush()
+
+    def result(self, timeout_s=10):
+        """As Process.result(); a machine that ends without a status has crashed."""
+        result = super().result(timeout_s)
+        text = "\n".join(line.rstrip("\r") for line in result.lines)
+        text = text.partition(">OK")[2]
+        text, end, status = text.rpartition("\n\nstatus ")
+        result.lines = TRACEBACK.sub("", text + "\n").split("\n")[:-1]
+        result.errors += "".join(TRACEBACK.findall(text + "\n"))
+        result.status = int(status) if end else f"none, QEMU's {result.status}"
+        return result
+
+
+def native_module(arch):
+    """The path of the native module for an architecture."""
+    return BUILD / "natmod" / arch / "_wscore.mpy"
+
 
 def make_target(name, folder):
     """The target of this name; its scripts run in folder."""
+    if name == "xtensa":
+        return NativeBoard(name, folder)
+    if name in qemu.MACHINES:
+        return Machine(name, folder)
     if name == "lx106":
         return Board(name, folder)
     if name == "stock":
@@ -259,7 +349,7 @@ def make_target(name, folder):
 
 
 # Fixtures that are, or are for, one target only.
-OF_TARGET = {"unix": "unix", "failalloc": "failalloc", "start_board": "lx106"}
+OF_TARGET = {"unix": "unix", "failalloc": "failalloc", "start_board": "lx106", "xtensa": "lx106"}
 
 
 def pytest_addoption(parser):
@@ -282,6 +372,8 @@ def pytest_collection_modifyitems(config, items):
         targets = {OF_TARGET[name] for name in item.fixturenames if name in OF_TARGET}
         if hasattr(item, "callspec"):
             targets.add(item.callspec.params.get("target"))
+            native = item.callspec.params.get("native")
+            targets.add(OF_TARGET.get(native, native))
         if wanted not in targets:
             items.remove(item)
             others.append(item)
@@ -298,6 +390,24 @@ def target(request, tmp_path):
         if request.param == mark.args[0]:
             pytest.skip(mark.args[1])
     return make_target(request.param, tmp_path)
+
+
+@pytest.fixture(params=["xtensa", *(
+    pytest.param(name, marks=pytest.mark.natmod) for name in ("stock", *qemu.MACHINES))])
+def native(request, tmp_path):
+    """Targets that load the native module, one for each architecture; stock: x64.
+
+    xtensa: the emulated board. The others: machines without a network.
+    """
+    return make_target(request.param, tmp_path)
+
+
+@pytest.fixture
+def xtensa(tmp_path):
+    """Of these the emulated board, before it has loaded the module native.mpy."""
+    target = make_target("xtensa", tmp_path)
+    target.before = ""
+    return target
 
 
 @pytest.fixture

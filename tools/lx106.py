@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -36,6 +37,7 @@ import lx106
 sys.argv[:] = {argv!r}
 status = 0
 try:
+{before}
     __import__({module!r})
     pump = sys.modules.get("modwebsocket.pump")
     if pump:
@@ -59,12 +61,13 @@ def pack(files):
     return packed + bytes(8)
 
 
-def main_py(module, argv=()):
+def main_py(module, argv=(), before=""):
     """main.py that imports a module and ends the board with the exit status of a script.
 
-    argv: for sys.argv, from the script's name on.
+    argv: for sys.argv, from the script's name on.  before: statements to run before.
     """
-    return _MAIN.format(argv=[str(arg) for arg in argv], module=module).encode()
+    return _MAIN.format(argv=[str(arg) for arg in argv], module=module,
+                        before=textwrap.indent(before or "pass", "    ")).encode()
 
 
 def command(files=None, serial="stdio", net="", firmware=FIRMWARE, control=None, options=()):
