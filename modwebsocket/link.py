@@ -315,6 +315,8 @@ class Link:
             if not self._addresses:
                 return self._end("dns")
             self._dial()
+        if self._resume and self._conn:
+            pump._arm(self, 0)  # whatever set it anew meanwhile
 
     def _keep_alive(self):
         self._tell_drained()
