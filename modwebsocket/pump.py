@@ -379,7 +379,13 @@ def load_handshake():
     """Return the modules handshake and url. Raises MemoryError, RuntimeError."""
     try:
         # In this order, and not one inside the other: the stack is small.
-        from . import url, handshake  # noqa: I001
+        loaded = "modwebsocket.url" in sys.modules
+        from . import url
+
+        if not loaded:
+            # The package's table of names would grow by a step for good if it held both.
+            del sys.modules["modwebsocket"].url
+        from . import handshake
     except BaseException:
         # MicroPython leaves an entry without a module, and the next import would crash.
         forget_handshake()
@@ -390,10 +396,9 @@ def load_handshake():
 def forget_handshake():
     """Unload them, secure and redirect."""
     modules = sys.modules
+    modules.pop("modwebsocket.url", None)
     if modules.pop("modwebsocket.handshake", None):
         del modules["modwebsocket"].handshake
-    if modules.pop("modwebsocket.url", None):
-        del modules["modwebsocket"].url
     if modules.pop("modwebsocket.secure", None):
         del modules["modwebsocket"].secure
     if modules.pop("modwebsocket.redirect", None):
