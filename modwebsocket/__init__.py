@@ -1,5 +1,12 @@
 """modwebsocket: a WebSocket for MicroPython (RFC 6455)."""
 
+try:
+    from _wscore import native
+except (ImportError, MemoryError, ValueError) as e:
+    from ._unfit import explain
+
+    raise explain(e)
+
 from .connection import Connection
 from .errors import HandshakeError, URLError, WebSocketError
 from .link import Link

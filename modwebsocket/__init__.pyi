@@ -10,5 +10,6 @@ from .pump import run as run
 from .pump import step as step
 
 __version__: str
+native: bool
 
 def connect(url: str, **options: Any) -> WebSocket: ...

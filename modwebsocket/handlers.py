@@ -45,10 +45,11 @@ class Handler:
                 import io  # here: it is built in, and a name of the module would cost RAM
 
                 self.count = -1
-                # Raised by the call itself, the traceback ends here.
+                # Raised by the call itself, the traceback ends here: in call() if that is Python.
                 text = io.StringIO()
                 sys.print_exception(e, text)
-                if not count or text.getvalue().count("\n  File ") > 1:
+                frames = 1 if sys.modules["modwebsocket"].native else 2
+                if not count or text.getvalue().count("\n  File ") > frames:
                     self.count = count
                     raise
                 count -= 1

@@ -15,6 +15,7 @@ package(
         "handshake.py",
         "link.py",
         "_loop.py",
+        "_unfit.py",
         "pump.py",
         "reconnect.py",
         "reconnecting.py",

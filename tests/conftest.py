@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+WSCORE = ROOT / "modwebsocket" / "wscore"
 BUILD = Path(os.environ.get("MODWEBSOCKET_BUILD", ROOT / "build"))
 
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tools" / "bench")]
@@ -274,6 +275,20 @@ sys.modules["_wscore"] = __import__("native")"""
         return files, *rest
 
 
+class PureBoard(Board):
+    """As Board, but with the core in Python, in RAM."""
+
+    before = """\
+sys.modules["_wscore"] = __import__("in_python")"""
+
+    def _collect(self, script, args):
+        files, *rest = super()._collect(script, args)
+        for name, source in (("in_python", "_wscore"), ("_sha1", "_sha1")):
+            text = (WSCORE / f"{source}.py").read_text()
+            files[f"{name}.mpy"] = self._compiled(f"{source}.py", text)
+        return files, *rest
+
+
 class Machine(Board):
     """A machine of MicroPython's QEMU port with the native module; no network, no board of ours.
 
@@ -345,11 +360,18 @@ def make_target(name, folder):
         natmod = BUILD / "natmod" / "x64"
         return Target(name, folder, name, needs=[natmod / "_wscore.mpy"],
                       path=[natmod, ROOT, ROOT / "lua_compat", FROZEN])
+    if name == "pure":
+        return Target(name, folder, "stock", path=[WSCORE, ROOT, ROOT / "lua_compat", FROZEN])
+    if name == "pure-lx106":
+        return PureBoard(name, folder)
     return Target(name, folder, name)
 
 
 # Fixtures that are, or are for, one target only.
-OF_TARGET = {"unix": "unix", "failalloc": "failalloc", "start_board": "lx106", "xtensa": "lx106"}
+OF_TARGET = {
+    "unix": "unix", "pure": "pure", "pure_board": "lx106", "failalloc": "failalloc",
+    "start_board": "lx106", "xtensa": "lx106",
+}
 
 
 def pytest_addoption(parser):
@@ -408,6 +430,18 @@ def xtensa(tmp_path):
     target = make_target("xtensa", tmp_path)
     target.before = ""
     return target
+
+
+@pytest.fixture
+def pure(tmp_path):
+    """As stock, but with the core in Python."""
+    return make_target("pure", tmp_path)
+
+
+@pytest.fixture
+def pure_board(tmp_path):
+    """As the target lx106, but with the core in Python."""
+    return make_target("pure-lx106", tmp_path)
 
 
 @pytest.fixture

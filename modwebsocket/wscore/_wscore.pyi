@@ -3,6 +3,8 @@ from typing import Any
 
 from typing_extensions import Buffer
 
+native: bool
+
 # A stream is an object with MicroPython's stream protocol, which no Python type can tell.
 class Codec:
     def __init__(

@@ -58,6 +58,7 @@
 //   check(first, data)       the payload length in bytes that send() would take; ValueError if
 //                            the opcode, the length or a text's UTF-8 is wrong
 //   accept(key)              Sec-WebSocket-Accept of a Sec-WebSocket-Key, both bytes
+//   native                   True; False in _wscore.py, the same in Python
 //   call(function, count, ...)  function with the first count of the arguments that follow: no
 //                            tuple is allocated, and no Python frame stands between
 //
@@ -921,6 +922,7 @@ static MP_DEFINE_CONST_OBJ_TYPE(
 
 static const mp_rom_map_elem_t wscore_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__wscore) },
+    { MP_ROM_QSTR(MP_QSTR_native), MP_ROM_TRUE },
     { MP_ROM_QSTR(MP_QSTR_Codec), MP_ROM_PTR(&codec_type) },
     FUNCTIONS(ENTRY)
 };
@@ -948,6 +950,7 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     codec_type.name = MP_QSTR_Codec;
     MP_OBJ_TYPE_SET_SLOT(&codec_type, make_new, codec_make_new, 0);
     MP_OBJ_TYPE_SET_SLOT(&codec_type, locals_dict, (void *)&codec_locals_dict, 1);
+    mp_store_global(MP_QSTR_native, mp_const_true);
     mp_store_global(MP_QSTR_Codec, MP_OBJ_FROM_PTR(&codec_type));
     #define FUNCTION(name, obj) mp_store_global(name, MP_OBJ_FROM_PTR(&obj));
     FUNCTIONS(FUNCTION)

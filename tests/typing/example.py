@@ -19,6 +19,7 @@ from modwebsocket import (
     aio,
     connect,
     handshake,
+    native,
     pump,
     run,
     step,
@@ -322,6 +323,7 @@ codec.buffered(True)
 print(codec.serve(stream), codec.send("x", TEXT), codec.calling(), codec.heard())
 mask(bytearray(9), b"1234", 0)
 call(print, 1, "a", "b")
+print(native)
 
 codec.pause(True)
 print(codec.part())
