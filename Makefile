@@ -31,8 +31,8 @@ endif
 help:  ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
 
-.PHONY: demo test test-natmod unix unix32 stock failalloc natmod lx106 run-lx106 fuzz size bench \
-	figures screenshot herd lint clean
+.PHONY: demo test test-natmod unix unix32 stock pure failalloc natmod lx106 lx106-stock release \
+	run-lx106 fuzz size bench figures screenshot herd lint clean
 demo: build/unix/micropython build/venv/.made-demo  ## run a NodeMCU script against a real server
 	@$(PYTHON) tools/demo.py
 
@@ -42,8 +42,8 @@ fuzzers := $(fuzzers_c) $(fuzzers_python)
 
 # Tests wait more than they compute.
 TEST_JOBS := $(shell expr $$(nproc) + 1)
-TARGETS := unix unix32 stock failalloc lx106
-test: $(or $(TARGET),$(TARGETS) $(fuzzers)) build/natmod/xtensa/_wscore.mpy build/qemu_plugin.so build/venv/.made-test  ## run all tests; TARGET=lx106 or ARGS="-k url" for some
+TARGETS := unix unix32 stock failalloc lx106 lx106-stock
+test: $(or $(TARGET),$(TARGETS) $(fuzzers)) $(if $(filter lx106,$(TARGET)),lx106-stock) build/natmod/xtensa/_wscore.mpy build/qemu_plugin.so build/venv/.made-test  ## run all tests; TARGET=lx106 or ARGS="-k url" for some
 	@$(PYTHON) -m pytest -n $(TEST_JOBS) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 	@$(if $(TARGET)$(ARGS),,echo fuzzing for 60 s; python3 tools/fuzz.py --seconds 60)
 
@@ -62,12 +62,17 @@ test-natmod: natmod $(again) $(firmwares) stock lx106 build/qemu_plugin.so build
 unix: build/unix/micropython  ## MicroPython for this machine with modwebsocket in it
 unix32: build/unix32/micropython  ## the same as a 32-bit program without TLS, to measure memory
 stock: build/stock/micropython build/natmod/x64/_wscore.mpy  ## the same without modwebsocket, to load the native module
+pure: build/stock/micropython  ## the same, to load the core in Python
 failalloc: build/failalloc/micropython  ## the same as unix, with allocations that fail on demand
 natmod: $(natmods)  ## the C core as native modules, for firmware without it; prints their sizes
 	@python3 tools/natmod.py $^
 lx106: build/lx106/firmware.elf  ## firmware for an emulated ESP8266-class board
-unix unix32 stock failalloc lx106:
+lx106-stock: build/lx106-stock/firmware.elf  ## the same without modwebsocket, to install it into
+unix unix32 stock pure failalloc lx106 lx106-stock:
 	@:
+
+release: $(natmods) $(MPY_CROSS)  ## packages for mip, one for each kind of board: build/release is a web server's folder
+	@python3 tools/release.py --mpy-cross $(MPY_CROSS) build/release $(natmods)
 
 run-lx106: build/lx106/firmware.elf | packages-board  ## its REPL; SCRIPT=examples/… ARGS=… runs a script first, PORT=… is its server's
 	@python3 tools/lx106.py --firmware $< $(if $(PORT),--port $(PORT)) $(SCRIPT) $(or $(ARGS),$(PORT))
@@ -145,7 +150,7 @@ tree := build/tree $(MPY)/py/mpconfig.h $(MPY)/lib/mbedtls/include/mbedtls/versi
 build/tree: FORCE
 	@echo $(MPY) | cmp -s - $@ || { \
 		rm -rf $(addprefix build/,mpy-cross unix unix32 stock failalloc natmod natmod-again \
-			lx106 qemu size fuzz/micropython); \
+			lx106 lx106-stock qemu release size fuzz/micropython); \
 		mkdir -p build; echo $(MPY) >$@; }
 
 # MicroPython's own makefiles track dependencies; ours only decides whether to ask them.  A result
@@ -173,11 +178,13 @@ build/%/micropython: $(ours) $(tree) $(MPY_CROSS) build/micropython-lib/README.m
 	$(call mpy_make,-C $(MPY)/ports/unix BUILD=$(CURDIR)/$(@D) $(options) \
 		MICROPY_MPYCROSS=$(CURDIR)/$(MPY_CROSS) MPY_LIB_DIR=$(BUILD)/micropython-lib)
 
-build/lx106/firmware.elf: $(wildcard modwebsocket/*.py modwebsocket/wscore/* lua_compat/*.py) \
+build/lx106/firmware.elf: $(wildcard modwebsocket/*.py modwebsocket/wscore/* lua_compat/*.py)
+build/lx106/firmware.elf: options := USER_C_MODULES=$(CURDIR)/modwebsocket
+build/lx106-stock/firmware.elf: options := FROZEN_MANIFEST=stock.py
+build/lx106/firmware.elf build/lx106-stock/firmware.elf: \
 		$(shell find ports/lx106 -type f) $(MPY)/lib/lwip/src/include/lwip/init.h \
 		$(tree) $(MPY_CROSS) build/micropython-lib/README.md | packages-board
-	$(call mpy_make,-C ports/lx106 BUILD=$(CURDIR)/$(@D) MPY_DIR=$(MPY) \
-		USER_C_MODULES=$(CURDIR)/modwebsocket \
+	$(call mpy_make,-C ports/lx106 BUILD=$(CURDIR)/$(@D) MPY_DIR=$(MPY) $(options) \
 		MICROPY_MPYCROSS=$(CURDIR)/$(MPY_CROSS) MPY_LIB_DIR=$(BUILD)/micropython-lib)
 
 # Counts and checks what QEMU executes.
