@@ -1,7 +1,7 @@
 # The only entry point: `make help`.  Outputs go to build/, sources and wheels to the cache.
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/modwebsocket
-RELEASE := $(shell sed -n 's/^version=//p' tools/sources.sh)
+RELEASE := $(or $(MICROPYTHON_VERSION),$(shell sed -n 's/^version=\([0-9.]*\)$$/\1/p' tools/sources.sh))
 MPY := $(abspath $(or $(MICROPYTHON_DIR),$(CACHE)/micropython-$(RELEASE)))
 BUILD := $(CURDIR)/build
 PYTHON := $(BUILD)/venv/bin/python

@@ -6,11 +6,26 @@
 set -euo pipefail
 
 version=1.25.0
-# Of Debian's original tarball, and of the tag's commit.  The two libraries are pinned by series
-# only: apt's signatures vouch for them, and security updates replace them.
-sha256=7b25be99a502f070b2de81dafc08da7051d992325d6e67daa9045a918fffdbea
-commit=f498a16c7db6d4b2de200b3e0856528dfe0613c3
-suite=trixie
+# MICROPYTHON_VERSION chooses another one of these.  sha256: of Debian's original tarball.  commit:
+# of the tag; without one git's is not trusted.  The two libraries are pinned by series only: apt's
+# signatures vouch for them, and security updates replace them.
+version=${MICROPYTHON_VERSION:-$version}
+case $version in
+    1.25.0)
+        sha256=7b25be99a502f070b2de81dafc08da7051d992325d6e67daa9045a918fffdbea
+        commit=f498a16c7db6d4b2de200b3e0856528dfe0613c3
+        suite=trixie
+        ;;
+    1.26.1)
+        sha256=f5ad2ec89d3e921f753d448955af98b6005655f84ba26087dde6ba0e8d062f34
+        commit=
+        suite=forky
+        ;;
+    *)
+        echo "sources: MicroPython $version is not pinned here; MICROPYTHON_DIR takes any tree" >&2
+        exit 1
+        ;;
+esac
 git_url=https://github.com/micropython/micropython.git
 
 die() { echo "sources: $*" >&2; exit 1; }
@@ -47,7 +62,7 @@ from_debian() {
 
 from_git() {
     local part clone=$work/clone
-    command -v git >/dev/null || return 1
+    [ -n "$commit" ] && command -v git >/dev/null || return 1
     git clone --quiet --depth 1 --branch "v$version" $git_url "$clone" &>>"$work/log" || return 1
     [ "$(git -C "$clone" rev-parse HEAD)" = $commit ] ||
         die "tag v$version is not the pinned commit; nothing of it was kept"
