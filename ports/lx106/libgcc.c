@@ -86,6 +86,11 @@ uint64_t __umoddi3(uint64_t n, uint64_t d) {
     return remainder;
 }
 
+int64_t __divdi3(int64_t n, int64_t d) {
+    uint64_t q = __udivmoddi4(n < 0 ? -(uint64_t)n : n, d < 0 ? -(uint64_t)d : d, 0);
+    return (n < 0) != (d < 0) ? -q : q;
+}
+
 // ---- Single precision
 //
 // While it is worked on, a number is m * 2^(exp - 157): m's highest bit is bit 30, which leaves

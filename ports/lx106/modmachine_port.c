@@ -52,6 +52,10 @@ static void mp_machine_idle(void) {
     mp_event_wait_ms(1);
 }
 
+#ifndef NORETURN
+#define NORETURN MP_NORETURN    // since MicroPython 1.26
+#endif
+
 // The flash keeps its contents.  With -no-reboot QEMU ends instead.
 NORETURN static void mp_machine_reset(void) {
     FPGA[4] = 0xdead;

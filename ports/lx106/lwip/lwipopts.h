@@ -12,6 +12,7 @@
 #define LWIP_NETCONN                    0
 #define LWIP_SOCKET                     0
 #define LWIP_STATS                      0
+#define LWIP_TESTMODE                   1       // MicroPython asks for lwIP's list of timeouts
 #define LWIP_NETIF_HOSTNAME             1
 #define LWIP_DHCP                       1
 #define LWIP_DHCP_DOES_ACD_CHECK        0       // saves seconds at start-up
