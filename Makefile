@@ -8,7 +8,7 @@ PYTHON := $(BUILD)/venv/bin/python
 MPY_CROSS := build/mpy-cross/mpy-cross
 
 build_packages := build-essential bzip2 ca-certificates python3 python3-venv xz-utils
-test_packages := chromium-headless-shell gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106 \
+test_packages := cmake chromium-headless-shell gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106 \
 	nginx
 board_packages := gcc-xtensa-lx106 picolibc-xtensa-lx106-elf qemu-system-misc
 fuzz_packages := clang-14 libclang-rt-14-dev
@@ -32,7 +32,7 @@ help:  ## list the targets
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
 
 .PHONY: demo test test-natmod unix unix32 stock pure failalloc natmod lx106 lx106-stock release \
-	run-lx106 fuzz size bench figures screenshot herd lint clean
+	run-lx106 firmware flash deploy repl fuzz size bench figures screenshot herd lint clean
 demo: build/unix/micropython build/venv/.made-demo  ## run a NodeMCU script against a real server
 	@$(PYTHON) tools/demo.py
 
@@ -76,6 +76,22 @@ release: $(natmods) $(MPY_CROSS)  ## packages for mip, one for each kind of boar
 
 run-lx106: build/lx106/firmware.elf | packages-board  ## its REPL; SCRIPT=examples/… ARGS=… runs a script first, PORT=… is its server's
 	@python3 tools/lx106.py --firmware $< $(if $(PORT),--port $(PORT)) $(SCRIPT) $(or $(ARGS),$(PORT))
+
+firmware: $(MPY)/py/mpconfig.h build/venv/.made-flash | packages-build  ## for a chip: BOARD=ESP8266_GENERIC, ESP32_GENERIC_C3, …; with the vendor's tools or docker
+	@ESPTOOL="$(PYTHON) -m esptool" tools/firmware.sh "$(BOARD)" $(MPY) \
+		"$(BUILD)/firmware/$(BOARD)"
+
+device = @$(PYTHON) tools/device.py $@ --port "$(PORT)" --micropython $(MPY)
+flash: $(MPY)/py/mpconfig.h build/venv/.made-flash  ## put it on the chip at PORT=/dev/ttyUSB0, BOARD=… as above; FIRMWARE=file.bin takes another
+	$(device) --board "$(BOARD)" $(if $(BAUD),--baud $(BAUD)) \
+		$(if $(FLASH_SIZE),--flash-size $(FLASH_SIZE)) \
+		--firmware $(or $(FIRMWARE),$(BUILD)/firmware/$(BOARD)/firmware.bin)
+
+deploy: $(MPY_CROSS) build/venv/.made-flash  ## copy FILES="main.py …" to the board at PORT=…, and modwebsocket if its firmware lacks it
+	$(device) $(FILES)
+
+repl: build/venv/.made-flash  ## of the board at PORT=…; Ctrl-] ends it
+	$(device)
 
 frozen = $(filter-out %/manifest.py,$(wildcard modwebsocket/*.py)) lua_compat/websocket.py
 size: $(MPY_CROSS) build/venv/.made-test | packages-bench  ## bytes of the C part and of frozen Python
@@ -134,7 +150,7 @@ $(MPY)/lib/lwip/src/include/lwip/init.h: $(MPY)/py/mpconfig.h | packages-build
 	@tools/sources.sh $(MPY) lwip
 
 # One at a time in one folder.
-build/venv/.made-test build/venv/.made-bench: | build/venv/.made-demo
+build/venv/.made-test build/venv/.made-bench build/venv/.made-flash: | build/venv/.made-demo
 build/venv/.made-bench: | build/venv/.made-test
 build/venv/.made-%: pyproject.toml tools/venv.py | packages-build
 	@python3 tools/venv.py build/venv $(CACHE) $*

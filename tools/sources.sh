@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Puts the sources that we build from into one MicroPython tree, each part whole or not at all.
-# usage: sources.sh TREE PART...        PART: micropython, mbedtls or lwip
+# usage: sources.sh TREE PART...        PART: micropython, mbedtls or lwip; for a chip's firmware
+#   also axtls, berkeley-db-1.xx, micropython-lib or tinyusb, which come from git only
 #
 # They come as Debian source packages where apt has them, else from MicroPython's own git.
 set -euo pipefail
 
 version=1.25.0
 # MICROPYTHON_VERSION chooses another one of these.  sha256: of Debian's original tarball.  commit:
-# of the tag; without one git's is not trusted.  The two libraries are pinned by series only: apt's
-# signatures vouch for them, and security updates replace them.
+# of the tag; without one git's is not trusted.  suite: Debian's, for MicroPython the last one, for
+# the two libraries the first.  They are pinned by series only: apt's signatures vouch for them, and
+# security updates replace them.
 version=${MICROPYTHON_VERSION:-$version}
 case $version in
     1.25.0)
@@ -19,7 +21,7 @@ case $version in
     1.26.1)
         sha256=f5ad2ec89d3e921f753d448955af98b6005655f84ba26087dde6ba0e8d062f34
         commit=
-        suite=forky
+        suite="trixie sid"
         ;;
     *)
         echo "sources: MicroPython $version is not pinned here; MICROPYTHON_DIR takes any tree" >&2
@@ -38,14 +40,24 @@ mark() {
         micropython) echo "$tree/py/mpconfig.h" ;;
         mbedtls) echo "$tree/lib/mbedtls/include/mbedtls/version.h" ;;
         lwip) echo "$tree/lib/lwip/src/include/lwip/init.h" ;;
+        axtls) echo "$tree/lib/axtls/ssl/ssl.h" ;;
+        berkeley-db-1.xx) echo "$tree/lib/berkeley-db-1.xx/include/db.h" ;;
+        micropython-lib) echo "$tree/lib/micropython-lib/README.md" ;;
+        tinyusb) echo "$tree/lib/tinyusb/src/tusb.h" ;;
     esac
 }
 
 from_debian() {
-    local mirror part tarball
+    local mirror part tarball packages
     command -v apt-get >/dev/null || return 1
+    for part; do
+        [[ " micropython mbedtls lwip " = *" $part "* ]] || return 1
+    done
+    packages=("${@/%//${suite%% *}}")
+    packages=("${packages[@]/#micropython\/*/micropython/${suite##* }}")
     for mirror in $(mirrors); do
-        (cd "$work" && use_mirror "$mirror" deb-src && apt_get source --download-only "$@") ||
+        (cd "$work" && use_mirror "$mirror" deb-src &&
+            apt_get source --download-only "${packages[@]}") ||
             continue
         for part; do
             tarball=$(echo "$work/${part}_"*.orig.tar.*z*)
@@ -102,7 +114,7 @@ trap 'rm -rf "$work"' EXIT
 echo "fetching the sources of ${parts[*]}"
 from_debian "${parts[@]}" || from_git "${parts[@]}" ||
     die "cannot fetch ${parts[*]}: no Debian mirror and no git server gave them" \
-        "($(grep -E '^(E|fatal):' "$work/log" | tail -n 1))"
+        "($(grep -sE '^(E|fatal):' "$work/log" | tail -n 1))"
 for part in "${parts[@]}"; do
     # Renames onto the empty folder that the tree has for a library.
     mv -T "$work/$part" "$(place "$part")"
