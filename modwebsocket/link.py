@@ -180,7 +180,10 @@ class Link:
 
         `send_now` is Connection's, and all of send() if the result is 0 and notify_drained False.
         """
+        # In a handler without _alone(): the stack is short of each frame.
         if result == _NOT_TAKEN:
+            if not pump._exposed:
+                return self._send_later(data, opcode)
             return pump._alone(self, Link._send_later, data, opcode)
         return pump._alone(self, Link._sent, result, None)
 
@@ -342,7 +345,9 @@ class Link:
     def _tell_opened(self):
         try:
             # The handler may connect, and an ESP8266's stack is too short to import it up there.
-            self._call(_OPENED, None)
+            self._calling = True
+            self._handler(_OPENED, None)
+            self._calling = False
         finally:
             pump.forget_handshake()
 
@@ -419,9 +424,16 @@ class Link:
 
     def _receive(self):
         # Reads what is there, and sees to all of it.
-        if self._conn.response and not self._shake_hands():
-            return
-        event = self._conn.receive(self._stream)
+        conn = self._conn
+        if conn.response:
+            if not self._shake_hands():
+                return
+            # Here, where the stack is not so deep: the handler has much to do.
+            self._tell_opened()
+            self._tell_drained()
+            if self._conn is not conn:
+                return
+        event = conn.receive(self._stream)
         if event:
             self._see_to(event)
 
@@ -480,8 +492,6 @@ class Link:
             if not self._blocked:
                 conn.codec.attach(self._stream)
             pump._arm(self, self._ping_interval_ms or _FOREVER_MS)
-            self._tell_opened()
-            self._tell_drained()
         elif event == _CLOSE:
             self.cause = self.cause or "peer"
             self._linger()
