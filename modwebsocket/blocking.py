@@ -25,6 +25,8 @@ _ENDED = const(5)
 _PING = const(9)
 _PONG = const(10)
 
+_CLOSING = const(2)  # Connection.state
+
 _ENTRY_LEN = const(32)  # what a waiting message counts at least, bytes: it costs that, too
 
 _ASK_AGAIN_MS = const(20)  # of a source that has nothing now
@@ -91,6 +93,26 @@ def _at_exit():
         _exit()
 
 
+def _close_at_exit():
+    global _exit
+    if _exit is False and hasattr(sys, "atexit"):
+        _exit = sys.atexit(_at_exit)  # behind pump's, to be called before that
+
+
+def _put_raw(link, data, closing):
+    conn = link._conn
+    if conn is None or link.cause:
+        return False
+    conn.codec.write(data)
+    if closing:
+        conn._leave(_CLOSING)
+        link.cause = "closed"
+        link._linger()
+    else:
+        link._flush()
+    return True
+
+
 def _put(fragments, _, __):
     return fragments.put()
 
@@ -114,29 +136,12 @@ class WebSocket:
         Raises URLError, HandshakeError (the server refused: its status, headers and body), OSError
         (DNS, network, TLS, time), MemoryError; RuntimeError in a handler or an asyncio task.
         """
-        global _exit
         _check_here()
-        self._timeout_ms = timeout_ms
-        self._max_unread_len = max_unread_len
-        self._unread = []  # messages; with parts, each with its opcode, offset and whether final
-        self._unread_len = 0
-        self._rest = b""  # of a part, what recv_into() had no room for
-        self._pong = None
-        self._looked_at = 0  # ticks (ms) when the link was last served
-        self._is_open = self._ended = False
-        self._parts = bool(options.get("parts"))
-        self.opcode = self.offset = 0
-        self.final = True
-        self.link = None
-        _open.append(self)
+        self._prepare(timeout_ms, max_unread_len, bool(options.get("parts")))
         try:
             self.link = Link(url, self._on_event, connect_timeout_ms=timeout_ms, **options)
-            if self._parts:
-                self.link.on_message(WebSocket._part_arrived, self, 3)
-            else:
-                self.link.on_message(WebSocket._arrived, self, 2)
-            if _exit is False and hasattr(sys, "atexit"):
-                _exit = sys.atexit(_at_exit)  # behind pump's, to be called before that
+            self._hear()
+            _close_at_exit()
             self._wait(self._has_begun, -1)
         except BaseException:
             if self.link is None:
@@ -146,6 +151,27 @@ class WebSocket:
             raise
         if not self._is_open:
             raise failure(self.link)
+
+    def _prepare(self, timeout_ms, max_unread_len, parts):
+        self._timeout_ms = timeout_ms
+        self._max_unread_len = max_unread_len
+        self._unread = []  # messages; with parts, each with its opcode, offset and whether final
+        self._unread_len = 0
+        self._rest = b""  # of a part, what recv_into() had no room for
+        self._pong = None
+        self._looked_at = 0  # ticks (ms) when the link was last served
+        self._is_open = self._ended = False
+        self._parts = parts
+        self.opcode = self.offset = 0
+        self.final = True
+        self.link = None
+        _open.append(self)
+
+    def _hear(self):
+        if self._parts:
+            self.link.on_message(WebSocket._part_arrived, self, 3)
+        else:
+            self.link.on_message(WebSocket._arrived, self, 2)
 
     # ---- Events
 
@@ -305,6 +331,23 @@ class WebSocket:
         self._wait(self._has_sent, self._timeout_ms)
         if self._ended:
             self._raise_closed()
+
+    def send_raw(self, data, closing=False):
+        """Send bytes as they are, behind all that waits: a frame that the caller has made.
+
+        data: bytes, a whole frame; nothing of it is checked. closing: True if it is a close frame.
+        Waits until the network has taken it. Raises OSError(ETIMEDOUT): if something else had to
+        go before, nothing of it is taken, else its rest still waits to go; ConnectionClosed.
+        """
+        _check_here()
+        self._look()
+        self._wait(self._has_sent, self._timeout_ms)
+        if pump._alone(self.link, _put_raw, data, closing):
+            self._wait(self._has_sent, self._timeout_ms)
+            if not self._ended or closing:
+                return
+        self._wait(self._never, self._timeout_ms)
+        self._raise_closed()
 
     def send_stream(self, source, opcode=_BINARY, chunk_len=512):
         """Send one message from a file, a stream or an iterable; see streams.send_stream().

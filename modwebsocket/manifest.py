@@ -4,6 +4,7 @@ package(
     "modwebsocket",
     (
         "__init__.py",
+        "accepting.py",
         "aio.py",
         "blocking.py",
         "closed.py",

@@ -16,6 +16,7 @@ from modwebsocket import (
     Link,
     URLError,
     WebSocketError,
+    accepting,
     aio,
     connect,
     handshake,
@@ -235,6 +236,7 @@ try:
         ws.send_stream([b"a", b"b"], TEXT)
         ws.send_stream(io.BytesIO(b"abc"))
         print(ws.recv(timeout_ms=100), ws.opcode, ws.ping(), ws.link.cause)
+        ws.send_raw(b"\x88\x80mask", closing=True)
         print(ws.recv_into(bytearray(9)), ws.offset, ws.final)
         for message in ws:
             print(len(message))
@@ -309,6 +311,13 @@ while conn.flush(stream) <= 0 and conn.fill(stream) != 0:
 told = Handler(conn, print)
 told.call(1)
 told.attempt(3, "data", TEXT)
+
+incoming = accepting.Incoming(socket.socket(), max_message_len=1000, rx_len=512)
+asked = incoming.request(timeout_ms=5000)
+waiting = incoming.open(asked.answer(asked.check(["chat"])), ping_interval_ms=0)
+waiting.close()
+incoming.refuse(400, "no")
+incoming.close()
 
 # ---- The core
 
