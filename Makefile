@@ -9,7 +9,7 @@ MPY_CROSS := build/mpy-cross/mpy-cross
 
 build_packages := build-essential bzip2 ca-certificates python3 python3-venv xz-utils
 test_packages := cmake chromium-headless-shell gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106 \
-	nginx
+	lua-http lua5.2 nginx
 board_packages := gcc-xtensa-lx106 picolibc-xtensa-lx106-elf qemu-system-misc
 fuzz_packages := clang-14 libclang-rt-14-dev
 natmod_packages := gcc-arm-none-eabi gcc-riscv64-unknown-elf libnewlib-dev qemu-system-arm
@@ -93,7 +93,7 @@ deploy: $(MPY_CROSS) build/venv/.made-flash  ## copy FILES="main.py …" to the 
 repl: build/venv/.made-flash  ## of the board at PORT=…; Ctrl-] ends it
 	$(device)
 
-frozen = $(filter-out %/manifest.py,$(wildcard modwebsocket/*.py)) lua_compat/websocket.py
+frozen = $(filter-out %/manifest.py,$(wildcard modwebsocket/*.py lua_compat/*.py))
 size: $(MPY_CROSS) build/venv/.made-test | packages-bench  ## bytes of the C part and of frozen Python
 	@$(PYTHON) tools/size.py --micropython $(MPY) --mpy-cross $(MPY_CROSS) $(frozen)
 

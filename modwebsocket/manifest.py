@@ -36,6 +36,8 @@ package(
     (
         "__init__.py",
         "defold.py",
+        "lua_http.py",
+        "lua_http_server.py",
         "qsys.py",
     ),
     base_path="..",

@@ -9,7 +9,7 @@ import socket
 
 import websocket
 from _wscore import Codec, accept, call, check, mask
-from lua_compat import defold
+from lua_compat import defold, lua_http, lua_http_server
 from lua_compat.qsys import WebSocket
 from modwebsocket import (
     HandshakeError,
@@ -137,6 +137,41 @@ def on_event(self: object, conn: defold.Connection, data: defold.Table) -> None:
 
 defold.connect("ws://example.com/", None, on_event)
 defold.connect("ws://example.com/", {"timeout": 1000, "headers": "A: b\r\n"}, lambda self: None)
+
+# ---- lua-http
+
+lua = lua_http.new_from_uri("ws://example.com", ["chat"], cadata="/ca.pem")
+lua = lua_http.new_from_uri({"scheme": "wss", "host": "example.com", "port": 1}, pin="00" * 32)
+lua.request.headers.append("X-A", "b")
+lua.request.max_redirects = 0
+done, why, errno = lua.connect(2.5)
+if done and lua.headers:
+    print(lua.headers.get("server"), lua.protocol, lua.readyState, lua.headers.has("x"))
+print(lua.send("x"), lua.send(b"x", "binary", 0), lua.send_ping(), lua.send_pong(b"x"), why, errno)
+received, kind, errno = lua.receive(0.5)
+for received, kind in lua.each():
+    print(received, kind)
+lua.send_frame(lua_http.build_close(1000, "bye", True))
+lua.send_frame({"FIN": True, "MASK": True, "opcode": 1, "data": "x"}, 5)
+lua.close(1000, "bye", 3)
+print(lua.last_error, lua.got_close_code, lua.got_close_message, lua_http.new("client"))
+print(lua_http.build_frame({"opcode": 1}), lua_http.parse_close(b""))
+print(lua_http.read_frame(socket.socket(), 5), lua_http.check((1, None, None)))
+stream_of = lua_http.new_stream(socket.socket(), max_message_len=99)
+request_headers, why, errno = stream_of.get_headers(5)
+if request_headers:
+    accepted, why, errno = lua_http.new_from_stream(stream_of, request_headers)
+    if accepted:
+        accepted.accept({"headers": lua_http.Headers([("a", "b")]), "protocols": ["chat"]}, 5)
+        lua_http_server.accept(accepted, {}, None)
+        lua_http_server.adopt(accepted)
+    else:
+        stream_of.refuse(why or "", 400)
+    request_headers.upsert("a", "b")
+    print(request_headers.delete("a"), request_headers.clone().get_comma_separated("a"))
+    print(list(request_headers.each()), lua_http_server.from_stream(stream_of, {}))
+lua.send("x", "ping")  # type: ignore[arg-type]
+lua.accept({"protocol": "x"})  # type: ignore[arg-type]
 
 # ---- The engine's callbacks
 
