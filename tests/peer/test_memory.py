@@ -7,6 +7,7 @@ import textwrap
 import pytest
 from peer.conftest import prepare
 from peer.servers import BINARY, CLOSE, FIN, TEXT, Ended, close_payload, frame
+from peer.test_serve import free_port
 
 BYE = frame(FIN | CLOSE, close_payload(1000))
 HEAP = "400k"  # of which the stock interpreter takes a good part for its modules
@@ -413,6 +414,24 @@ CALLS = {
                     break
             assert n == 400, n
     """,
+    "lua_http": """
+        from lua_compat import lua_http
+        from lua_compat.lua_http import check
+        ws = lua_http.new_from_uri(url, **options)
+        try:
+            check(ws.connect(3))
+            check(ws.send("hello", None, 3))
+            assert check(ws.receive(3)) == "hello"
+            frame = {"FIN": True, "MASK": True, "opcode": 1, "data": "raw"}
+            check(ws.send_frame(frame, 3))
+            assert check(ws.receive(3)) == "raw"
+        except OSError as e:
+            if e.errno == 1009 or (e.errno == 32 and ws.receive(3)[2] == 1009):
+                return 1009
+            raise
+        finally:
+            ws.close()
+    """,
 }
 
 IN_CALLS = IN_TURN + """
@@ -438,6 +457,58 @@ def test_each_allocation_in_blocking_calls_may_fail(serve, failalloc, what):
     server = serve(echo_until_idle)
     session = "    def session():" + textwrap.indent(CALLS[what], "    ")
     fail_in_turn(failalloc, IN_CALLS + session + "\n    in_turn(run, settle)\n", server.url)
+
+
+# Its server's side; the other end is TCP alone.
+IN_ACCEPTING = IN_CALLS + """
+    from modwebsocket import accepting, blocking
+
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    address = socket.getaddrinfo("127.0.0.1", int(url))[0][-1]
+    listener.bind(address)
+    listener.listen(1)
+
+    def session(incoming, peer):
+        request = incoming.request(2000)
+        ws = incoming.open(request.answer(request.check()), timeout_ms=2000, close_timeout_ms=200)
+        assert ws.recv(2000) == "hello"
+        ws.send("back")
+        peer.write(b"\\x88\\x82\\0\\0\\0\\0\\x03\\xe8")
+        try:
+            ws.recv(2000)
+        except aio.ConnectionClosed as e:
+            if e.code != 1000:
+                raise
+
+    def run(n):
+        peer = socket.socket()
+        peer.connect(address)
+        sock = listener.accept()[0]
+        peer.write(b"GET / HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: websocket\\r\\n"
+                   b"Connection: Upgrade\\r\\nSec-WebSocket-Version: 13\\r\\n"
+                   b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n"
+                   b"\\x81\\x85\\0\\0\\0\\0hello")
+        incoming = None
+        failalloc.after(n)
+        try:
+            incoming = accepting.Incoming(sock)
+            session(incoming, peer)
+            what = "done"
+        except Exception as e:
+            what = name(e)
+        count = failalloc.count()
+        failalloc.after(0)
+        (incoming or sock).close()
+        peer.close()
+        settle()
+        assert not blocking._open
+        return what, count
+"""
+
+
+def test_each_allocation_in_accepting_may_fail(failalloc):
+    fail_in_turn(failalloc, IN_ACCEPTING + "\n    in_turn(run, settle)\n", free_port())
 
 
 # A Reconnecting that the server closes after one message, twice: it ends when it is told to.
