@@ -32,6 +32,12 @@ async def greet(peer):
     assert peer.close_code == 1000
 
 
+async def greet_back(peer):
+    """Sends back one message, and waits for the other to close."""
+    await peer.send(await peer.recv())
+    assert await peer.recv() is None
+
+
 async def say_more(peer):
     """Sends back one message and another, then closes."""
     await peer.send(await peer.recv())
@@ -43,8 +49,9 @@ async def say_more(peer):
     (0, echo, ["got hello", "closed -6"]),
     (1, echo, ["got hello", "closed 1000"]),
     (3, say_more, ["hello", "more", "closed 1000"]),
-    (4, greet, ["hello, engine", "closed 1000"]),
-], ids=["nodemcu", "asyncio", "blocking", "engine"])
+    (4, greet_back, ["(True, None, None)", "('hello', 'text', None)"]),
+    (5, greet, ["hello, engine", "closed 1000"]),
+], ids=["nodemcu", "asyncio", "blocking", "lua-http", "engine"])
 def test_readme_program(serve, target, kind, number, server, lines):
     server = serve(server, kind)
     result = target.run(program(number).replace("{server}", f"{target.host}:{server.port}"))
@@ -65,6 +72,20 @@ def test_example_echoes(serve, target, kind, name, lines):
     server = serve(server, kind)
     result = target.run(ROOT / "examples" / f"{name}.py", server.url)
     server.result()
+    assert (result.status, result.lines, result.errors) == (0, lines, "")
+
+
+def test_lua_http_example_prints_five_messages(serve, target, kind):
+    async def server(peer):
+        assert await peer.recv() == '{"type": "subscribe", "product_id": "BTC-USD"}'
+        for i in range(6):
+            await peer.send(f"price {i}")
+        assert await peer.recv() is None
+
+    server = serve(server, kind)
+    result = target.run(ROOT / "examples" / "lua_http_client.py", server.url)
+    server.result()
+    lines = [f"price {i}" for i in range(5)]
     assert (result.status, result.lines, result.errors) == (0, lines, "")
 
 
