@@ -21,6 +21,7 @@ _home = None  # the loop's queue, in which it is
 _queue = None  # the loop's IOQueue, whose poller has our sockets, too
 _broken = False  # that poller must not be asked any more
 _reserve = None  # for wait()
+_left = False  # pump has links that a loop had
 
 
 def watch(link):
@@ -130,6 +131,7 @@ def _wait(queue):
                         again = True
                         pump._rescue(e)
                 pump._turning = False
+                sock = link = conn = None  # an ended one's memory is free
                 waited = dt
             dt = yield
     finally:
@@ -175,7 +177,7 @@ def _renew_poller():
 
 def start_clock():
     """Have the timers run, at once: one may be due earlier than the clock knows."""
-    global _clock, _asleep, _home
+    global _clock, _asleep, _home, _left
     if _home is not _core._task_queue:
         # A new event loop: what waited in another one is not run any more.
         _home = _core._task_queue
@@ -183,6 +185,15 @@ def start_clock():
         for link in pump._links:
             if link._in_loop and link._sock:
                 watch(link)
+    if _left and _core.cur_task:
+        _left = False
+        for link in pump._links:
+            if not link._in_loop:
+                if link._sock:
+                    pump._unwatch(link)
+                link._in_loop = True
+                if link._sock:
+                    pump._watch(link)
     if not _clock:
         _asleep = False
         _clock = _core.create_task(_tell_time())
@@ -193,10 +204,12 @@ def start_clock():
 
 def leave():
     """Leave the links to `pump` if asyncio's loop does not run any more; True if that is so."""
+    global _left
     if _core.cur_task:
         return False
     for link in pump._links:
         if link._in_loop:
+            _left = True
             if link._sock:
                 pump._unwatch(link)
             link._in_loop = False

@@ -215,7 +215,6 @@ class WebSocket:
                 pass
         finally:
             pump._exposed = pump._timer is not None
-        self._looked_at = ticks_ms()
 
     def _waits(self):
         # What is done in the background must not be done between the look and the wait.
@@ -228,6 +227,7 @@ class WebSocket:
             if left < 0:
                 raise OSError(ETIMEDOUT)
         _step(left)
+        self._looked_at = ticks_ms()
         return True
 
     def _look(self):
