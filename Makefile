@@ -40,11 +40,13 @@ fuzzers_c := build/fuzz/decoder build/fuzz/kernels
 fuzzers_python := $(addprefix build/fuzz/,codec connection planted request response url)
 fuzzers := $(fuzzers_c) $(fuzzers_python)
 
-# Tests wait more than they compute.
+# Tests wait more than they compute.  Many of them hold a network to its deadlines, which a machine
+# that runs several at once may not keep: what failed so has to pass alone.
 TEST_JOBS := $(shell expr $$(nproc) + 1)
+alone = { [ $$? = 1 ] && echo "what failed beside others, alone:" && $(PYTHON) -m pytest --last-failed; }
 TARGETS := unix unix32 stock failalloc lx106 lx106-stock
 test: $(or $(TARGET),$(TARGETS) $(fuzzers)) $(if $(filter lx106,$(TARGET)),lx106-stock) build/natmod/xtensa/_wscore.mpy build/qemu_plugin.so build/venv/.made-test  ## run all tests; TARGET=lx106 or ARGS="-k url" for some
-	@$(PYTHON) -m pytest -n $(TEST_JOBS) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+	@$(PYTHON) -m pytest -n $(TEST_JOBS) $(if $(TARGET),--target $(TARGET)) $(ARGS) || $(alone)
 	@$(if $(TARGET)$(ARGS),,echo fuzzing for 60 s; python3 tools/fuzz.py --seconds 60)
 
 fuzz: $(fuzzers)  ## fuzz for SECONDS=60 in all, by the clock; ARGS="url codec" for some targets
