@@ -430,7 +430,10 @@ CALLS = {
                 return 1009
             raise
         finally:
-            ws.close()
+            try:
+                ws.close()
+            except MemoryError:
+                ws.close()  # whose call alone takes memory
     """,
 }
 
