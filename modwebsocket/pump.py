@@ -284,6 +284,7 @@ def _serve_in_background():
         except BaseException as e:
             _cut_short()
             _report(e)
+        link = conn = None  # an ended one's memory is free
         _turning = False
         _exposed = True
 
