@@ -278,13 +278,14 @@ def _serve_in_background():
                         if event:
                             link._see_to(event)
                     if _urgent:
+                        conn = None  # while its end is told, its memory is the user's
                         _run_timers()
             except Exception as e:
                 _rescue(e)
         except BaseException as e:
             _cut_short()
             _report(e)
-        link = conn = None  # an ended one's memory is free
+        link = conn = None
         _turning = False
         _exposed = True
 
