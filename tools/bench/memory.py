@@ -219,7 +219,11 @@ def heap():
         board.exec(START)
 
         def free(source=""):
-            return numbers(board.exec(source + "\nprint(free())"))[-1]
+            # In a command of its own: the collector takes for a pointer what the last one left on
+            # the stack, until the next one overwrites it.
+            if source:
+                board.exec(source)
+            return numbers(board.exec("print(free())"))[-1]
 
         found = {"prompt": free(), "import": free("import websocket")}
         for i in range(3):
