@@ -178,7 +178,7 @@ class Codec:
         self._offered = 0  # bytes that the stream did not take, and must be offered again
 
     def _free(self):
-        # A stream that calls its codec is refused.
+        # A stream that calls its codec is refused, and who interrupts send().
         if self._busy:
             raise OSError(_EBUSY)
 
@@ -568,6 +568,7 @@ class Codec:
             self._src = None
 
     def _flush(self, stream):
+        # Its caller sets _busy.
         while True:
             if self._tx_at == self._tx_end:
                 if self._src is None:
@@ -578,11 +579,7 @@ class Codec:
                 # TLS has encrypted these already, and would take what follows for sent.
                 n = self._offered
                 self._offered = 0
-            self._busy = True
-            try:
-                written = _write(stream, self._tx[self._tx_at : self._tx_at + n])
-            finally:
-                self._busy = False
+            written = _write(stream, self._tx[self._tx_at : self._tx_at + n])
             if not written:
                 self._offered = n
                 return _WAITS
@@ -596,7 +593,11 @@ class Codec:
         self._free()
         result = self._pong_error
         self._pong_error = 0
-        return result or self._flush(stream)
+        self._busy = True
+        try:
+            return result or self._flush(stream)
+        finally:
+            self._busy = False
 
     def pending(self):
         self._free()
@@ -622,13 +623,18 @@ class Codec:
         self._stream = stream
 
     def _send(self, first, view, keep):
-        # A frame on the attached stream.
-        if not self._begin_tx(first, view, keep):
-            return _NOT_TAKEN
-        result = self._flush(self._stream)
-        if result:
-            self._stream = None
-        return result
+        # A frame on the attached stream.  On a chip the background interrupts Python at any point,
+        # and has to come again later.
+        self._busy = True
+        try:
+            if self._stream is None or not self._begin_tx(first, view, keep):
+                return _NOT_TAKEN
+            result = self._flush(self._stream)
+            if result:
+                self._stream = None
+            return result
+        finally:
+            self._busy = False
 
     def send(self, data, opcode=_TEXT):
         self._free()

@@ -826,6 +826,38 @@ def test_a_stream_that_calls_its_codec_is_refused():
         assert stream.refusals >= 3 * len(stream.calls)
 
 
+class Interrupted(Stream):
+    """Calls `function` as a chip's background does: soon after each write, at any point."""
+
+    def write(self, data):
+        n = super().write(data)
+        micropython.schedule(self.function, None)
+        return n
+
+
+def test_send_is_whole_for_who_interrupts_it():
+    for role in ROLES:
+        c = codec(role)
+        stream = Interrupted(frame(PING, b"p", peer_key(role)))
+        called = []
+
+        def serve(_, c=c, stream=stream, called=called):
+            called.append(True)
+            try:
+                c.serve(stream)
+            except OSError as e:
+                assert e.errno == EBUSY
+
+        stream.function = serve
+        c.attach(stream)
+        assert c.send("first") == 0
+        assert c.send("second") == 0
+        assert c.serve(stream) == 0
+        assert called
+        sent = sorted((f[0], f[2]) for f in frames(stream.written))
+        assert sent == [(FIN | TEXT, b"first"), (FIN | TEXT, b"second"), (FIN | PONG, b"p")]
+
+
 def test_flush_tells_the_error_that_a_pong_met():
     for role in ROLES:
         c = codec(role)
