@@ -317,6 +317,12 @@ def test_close_of_an_idle_client_does_nothing():
     assert calls == [1] and not step(0)
 
 
+def give_up(client, calls, _):
+    client.close()
+    client.close()
+    assert calls == []  # not before something is served
+
+
 def test_close_gives_up_an_attempt_with_one_event_and_status_0():
     client = websocket.createClient()
     for turns in range(3):
@@ -327,9 +333,7 @@ def test_close_gives_up_an_attempt_with_one_event_and_status_0():
         client.connect(peer.url)
         for _ in range(turns):
             step(5)
-        client.close()
-        client.close()
-        assert calls == []
+        pump._alone(client, give_up, calls, None)
         while step(10):
             pass
         assert calls == [0] and client.http_status == 0
