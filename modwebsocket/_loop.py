@@ -177,7 +177,7 @@ def _renew_poller():
 
 def start_clock():
     """Have the timers run, at once: one may be due earlier than the clock knows."""
-    global _clock, _asleep, _home, _left
+    global _clock, _asleep, _home
     if _home is not _core._task_queue:
         # A new event loop: what waited in another one is not run any more.
         _home = _core._task_queue
@@ -185,15 +185,6 @@ def start_clock():
         for link in pump._links:
             if link._in_loop and link._sock:
                 watch(link)
-    if _left and _core.cur_task:
-        _left = False
-        for link in pump._links:
-            if not link._in_loop:
-                if link._sock:
-                    pump._unwatch(link)
-                link._in_loop = True
-                if link._sock:
-                    pump._watch(link)
     if not _clock:
         _asleep = False
         _clock = _core.create_task(_tell_time())
@@ -203,8 +194,11 @@ def start_clock():
 
 
 def leave():
-    """Leave the links to `pump` if asyncio's loop does not run any more; True if that is so."""
-    global _left
+    """Leave the links to `pump` if asyncio's loop does not run any more; True if that is so.
+
+    Until it runs again.
+    """
+    global _left, _asleep
     if _core.cur_task:
         return False
     for link in pump._links:
@@ -215,13 +209,29 @@ def leave():
             link._in_loop = False
             if link._sock:
                 pump._watch(link)
+    if _left and _asleep and _home is _core._task_queue:
+        _asleep = False
+        _clock.cancel()
     return True
 
 
-def _guard(function, *args):
+def _take_back():
+    global _left
+    _left = False
+    pump._loop = sys.modules[__name__]
+    for link in pump._links:
+        if not link._in_loop:
+            if link._sock:
+                pump._unwatch(link)
+            link._in_loop = True
+            if link._sock:
+                pump._watch(link)
+
+
+def _guard(function, sock):
     pump._turning = True
     try:
-        function(*args)
+        function(sock)
     except Exception as e:
         pump._rescue(e)
     finally:
@@ -232,6 +242,8 @@ def _tell_time():
     global _clock, _asleep
     try:
         while pump._links:
+            if _left:
+                _take_back()
             left = ticks_diff(pump._next_at, ticks_ms())
             if left > 0:
                 _asleep = True
@@ -243,7 +255,13 @@ def _tell_time():
                     pass  # for want of one for that
                 _asleep = False
             else:
-                _guard(pump._run_timers)
+                pump._turning = True
+                try:
+                    pump._run_timers()
+                except Exception as e:
+                    pump._rescue(e)
+                pump._turning = False
                 yield from _core.sleep_ms(0)
     finally:
+        pump._turning = False
         _clock = None

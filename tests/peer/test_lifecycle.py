@@ -245,6 +245,38 @@ def test_connect_before_the_loop_runs(talk):
                                        "last line"]
 
 
+def test_background_serves_until_the_loop_runs(talk):
+    async def server(wire):
+        await wire.open()
+        assert await wire.frame() == (TEXT, b"within")
+        await wire.send(frame(FIN | TEXT, "hello") + BYE)
+        await wire.rest()
+
+    script = """
+        import asyncio
+        from time import sleep_ms
+
+        ws = client()
+        ws.connect(url)
+        for _ in range(100):  # on a chip, the timer is faster than the loop
+            sleep_ms(5)
+
+        async def main():
+            sent = False
+            for _ in range(500):
+                await asyncio.sleep_ms(10)
+                if ws.stage:
+                    return
+                if not sent and ws._link.stage == "open":
+                    ws.send("within")
+                    sent = True
+
+        asyncio.run(main())
+        print("last line")
+    """
+    assert talk(server, script) == ["open", "receive 1 hello", "closed -6", "last line"]
+
+
 def test_asyncio_imported_and_never_run(talk):
     script = """
         import asyncio
