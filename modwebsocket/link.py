@@ -16,7 +16,6 @@ from .connection import Connection
 # See events.py.
 _OPENED = const(3)
 _DRAINED = const(4)
-_ENDED = const(5)
 _TEXT = const(1)
 _CLOSE = const(8)
 _PING = const(9)
@@ -261,17 +260,10 @@ class Link:
         return max(0, ticks_diff(self._deadline_at, ticks_ms()))
 
     def _tick(self):
+        # Returns True once it has ended; then its handler is to be told.
         if self._conn is not None:
             self._see_to_timer()
-        if self._conn is None:
-            # Always from here, few frames deep: the handler may well connect again, which takes
-            # much of a small stack.
-            pump._leave(self)
-            self._calling = True
-            self._handler(_ENDED, None)
-            self._calling = False
-            if not pump._links:
-                pump.forget_handshake()
+        return self._conn is None
 
     def _see_to_timer(self):
         if self._resume:

@@ -21,6 +21,7 @@ try:
 except ImportError:
     Timer = None
 
+_ENDED = const(5)  # see events.py
 _PERIOD_MS = const(20)  # of the timer in the background
 _SO_CALLBACK = const(20)
 _FOREVER_MS = const(1 << 28)  # about three days, and within what ticks_diff() can tell
@@ -118,7 +119,15 @@ def _run_timers():
             link = _links[i]
             if ticks_diff(link._at, now) <= 0:
                 _serving = link
-                link._tick()
+                if link._tick():
+                    # Always from here, few frames deep: the handler may well connect again, which
+                    # takes much of a small stack.
+                    _leave(link)
+                    link._calling = True
+                    link._handler(_ENDED, None)
+                    link._calling = False
+                    if not _links:
+                        forget_handshake()
     _next_at = ticks_add(now, _FOREVER_MS)
     for link in _links:
         if ticks_diff(link._at, _next_at) < 0:

@@ -121,11 +121,11 @@ class Reconnecting:
     # ---- What `pump` calls while it waits
 
     def _tick(self):
+        # Returns True if no other try follows.
         self._waits = False
-        pump._leave(self)
         if self._cause:
-            self._handler(_ENDED, None)
-            return
+            return True
+        pump._leave(self)
         try:
             self._connect()
         except (MemoryError, OSError, RuntimeError):

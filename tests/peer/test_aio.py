@@ -368,7 +368,7 @@ def test_failed_connects_raise(talk, target):
         async def main():
             for address in (url, url + "slow", sys.argv[2], "http://host", "ws://"):
                 try:
-                    await aio.connect(address, connect_timeout_ms=300)
+                    await aio.connect(address, connect_timeout_ms=1000)
                 except (OSError, URLError) as e:
                     print(type(e).__name__, e.args[-1])
         run(main)

@@ -397,7 +397,7 @@ def test_silence_in_upgrade_is_minus_18(talk, part):
         assert await wire.ended() == b""
 
     script = """
-        ws = client(connect_timeout_ms=200)
+        ws = client(connect_timeout_ms=1000)
         ws.on("close", lambda ws, status: print("closed", status, ws.stage))
         ws.connect(url)
     """
@@ -416,7 +416,7 @@ def test_dripping_upgrade_does_not_stretch_the_deadline(talk):
         raise AssertionError("the client did not give up")
 
     script = """
-        ws = client(connect_timeout_ms=300)
+        ws = client(connect_timeout_ms=1000)
         ws.connect(url)
     """
     assert talk(server, script, timeout_s=8) == ["closed -18"]

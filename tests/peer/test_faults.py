@@ -170,9 +170,9 @@ def test_latency_longer_than_the_ping_interval(serve, through, run, kind):
 
 
 def test_latency_longer_than_the_deadline_is_minus_18(serve, through, run):
-    proxy = through(serve(say_it_all), delay_s=0.2)
+    proxy = through(serve(say_it_all), delay_s=0.6)
     lines = run("""
-        ws = client(connect_timeout_ms=300)
+        ws = client(connect_timeout_ms=1000)
         ws.on("close", lambda ws, status: print("closed", status, ws.stage))
         ws.connect(url)
     """, proxy.url)
