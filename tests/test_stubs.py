@@ -1,10 +1,12 @@
 """The stubs (*.pyi) say what the sources say, and an editor or mypy can use them."""
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import jedi
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -145,3 +147,91 @@ def test_mypy_accepts_the_example():
         cwd=ROOT, capture_output=True, text=True,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def module_name(source):
+    """What a script imports, for a source or stub."""
+    if source.stem in ("websocket", "_wscore"):
+        return source.stem
+    return source.parent.name + f".{source.stem}".removesuffix(".__init__")
+
+
+class Editor:
+    """A script with one line for each question to an editor, and the answers."""
+
+    def __init__(self, project):
+        self._project = project
+        self._lines = []
+        self._asked = []
+
+    def ask(self, line, expected):
+        """What may follow the last dot (expected: a set), or what the call takes (a str)."""
+        self._lines.append(line)
+        if expected:
+            self._asked.append((len(self._lines), line, expected))
+
+    def answers(self):
+        """Yields each line with what was expected and what the editor knows."""
+        script = jedi.Script("\n".join(self._lines), project=self._project)
+        for number, line, expected in self._asked:
+            if isinstance(expected, set):
+                found = {c.name for c in script.complete(number, line.rindex(".") + 1)}
+                yield line, expected, found & expected
+            else:
+                yield line, expected, [
+                    (s.name, s.to_string())
+                    for s in script.get_signatures(number, line.rindex("(") + 1)]
+
+
+@pytest.fixture
+def editor(monkeypatch, tmp_path):
+    """An Editor that has the stubs alone, where docs/nodemcu.md says."""
+    # Another process may be writing the usual one.
+    monkeypatch.setattr(jedi.settings, "cache_directory", str(tmp_path / "cache"))
+    root = tmp_path / "root"
+    for file in [*(source.with_suffix(".pyi") for source in SOURCES), WSCORE]:
+        copy = root / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    folders = root, root / "lua_compat", (root / WSCORE.relative_to(ROOT)).parent
+    others = [path for path in sys.path if path not in ("", str(ROOT))]
+    return Editor(jedi.Project(root, sys_path=[*map(str, folders), *others], smart_sys_path=False))
+
+
+def test_editor_completes_every_public_name(editor):
+    for i, source in enumerate([*SOURCES, WSCORE]):
+        stub = source.with_suffix(".pyi")
+        text = stub.read_text()
+        known = {name: what for name, what in describe(stub).items()
+                 if name.rpartition(".")[2][0] != "_" or name == "__version__"}
+        editor.ask(f"import {module_name(source)} as m{i}", None)
+        editor.ask(f"m{i}.x", {name for name in known if "." not in name})
+        for name, what in known.items():
+            owner, _, method = name.rpartition(".")
+            if isinstance(what, list):
+                editor.ask(f"m{i}.{name}.x", {
+                    n.rpartition(".")[2] for n in known if n.startswith(f"{name}.")})
+            elif "(" in str(what) and f"@property\n    def {method}(" not in text:
+                editor.ask(f"m{i}.{name}()", method)
+    asked = 0
+    for line, expected, found in editor.answers():
+        asked += 1
+        if isinstance(expected, set):
+            assert found == expected, line
+        else:
+            assert {name for name, _ in found} == {expected}, line
+    assert asked > 150
+
+
+def test_editor_shows_what_a_call_takes(editor):
+    editor.ask("import websocket", None)
+    editor.ask("websocket.createClient().x", {"on", "config", "connect", "send", "close"})
+    editor.ask("websocket.createClient().on()", "on")
+    (_, expected, names), (_, _, calls) = editor.answers()
+    assert names == expected
+    assert [text for _, text in calls] == [
+        'on(eventName: Literal["connection"], function: _OnEvent | None) -> None',
+        'on(eventName: Literal["receive"], function: _OnReceive | None) -> None',
+        'on(eventName: Literal["close"], function: _OnClose | None) -> None',
+        'on(eventName: Literal["sent"], function: _OnEvent | None) -> None',
+    ]
