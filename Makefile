@@ -9,7 +9,7 @@ MPY_CROSS := build/mpy-cross/mpy-cross
 
 build_packages := build-essential bzip2 ca-certificates python3 python3-venv xz-utils
 test_packages := cmake chromium-headless-shell gcc-multilib gcc-riscv64-unknown-elf gcc-xtensa-lx106 \
-	lua-http lua5.2 nginx
+	lua-cjson lua-http lua5.2 nginx
 board_packages := gcc-xtensa-lx106 picolibc-xtensa-lx106-elf qemu-system-misc
 fuzz_packages := clang-14 libclang-rt-14-dev
 natmod_packages := gcc-arm-none-eabi gcc-riscv64-unknown-elf libnewlib-dev qemu-system-arm

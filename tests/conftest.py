@@ -343,6 +343,26 @@ class MachineProcess(Process):
         return result
 
 
+class Lua(Target):
+    """Debian's Lua, with NodeMCU's modules as peer/nodemcu.lua has them: no MicroPython at all.
+
+    Its scripts are in Lua, and connect to the URL that is their first argument.
+    """
+
+    def __init__(self, name, folder):
+        self.name = name
+        self._folder = folder
+
+    def start(self, script, *args, heap=None):
+        """As Target.start()."""
+        if isinstance(script, str):
+            file = self._folder / "script.lua"
+            file.write_text(script)
+            script = file
+        command = ["lua5.2", Path(__file__).parent / "peer" / "nodemcu.lua", script, *args]
+        return Process(command, self._folder, None)
+
+
 def native_module(arch):
     """The path of the native module for an architecture."""
     return BUILD / "natmod" / arch / "_wscore.mpy"
@@ -356,6 +376,8 @@ def make_target(name, folder):
         return Machine(name, folder)
     if name == "lx106":
         return Board(name, folder)
+    if name == "lua":
+        return Lua(name, folder)
     if name == "stock":
         natmod = BUILD / "natmod" / "x64"
         return Target(name, folder, name, needs=[natmod / "_wscore.mpy"],
