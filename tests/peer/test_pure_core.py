@@ -32,7 +32,6 @@ def target(pure):
 ], ids=["nodemcu", "blocking"])
 def test_readme_program_on_the_board(serve, pure_board, number, server, lines):
     server = serve(server, "websockets")
-    script = program(number).replace("{server}", f"{pure_board.host}:{server.port}")
-    result = pure_board.run(script)
+    result = pure_board.run(program(number, pure_board.host, server.port))
     server.result()
     assert (result.status, result.lines, result.errors) == (0, lines, "")

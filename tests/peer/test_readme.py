@@ -13,10 +13,10 @@ from peer.test_serve import free_port
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def program(number):
-    """README's program by its number, its server's address in `{server}`."""
+def program(number, host="127.0.0.1", port=9001):
+    """README's program by its number, with its server's address."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    return blocks[number].replace("127.0.0.1:9001", "{server}")
+    return blocks[number].replace("127.0.0.1", host).replace("9001", str(port))
 
 
 async def echo(peer):
@@ -50,11 +50,13 @@ async def say_more(peer):
     (1, echo, ["got hello", "closed 1000"]),
     (3, say_more, ["hello", "more", "closed 1000"]),
     (4, greet_back, ["(True, None, None)", "('hello', 'text', None)"]),
-    (5, greet, ["hello, engine", "closed 1000"]),
-], ids=["nodemcu", "asyncio", "blocking", "lua-http", "engine"])
+    (5, echo, ["got hello", "disconnected 1000"]),
+    (6, echo, ["got hello", "closed"]),
+    (7, greet, ["hello, engine", "closed 1000"]),
+], ids=["nodemcu", "asyncio", "blocking", "lua-http", "defold", "qsys", "engine"])
 def test_readme_program(serve, target, kind, number, server, lines):
     server = serve(server, kind)
-    result = target.run(program(number).replace("{server}", f"{target.host}:{server.port}"))
+    result = target.run(program(number, target.host, server.port))
     server.result()
     assert (result.status, result.lines, result.errors) == (0, lines, "")
 
