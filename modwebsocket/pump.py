@@ -310,18 +310,21 @@ def _adopt(link):
     _links.pop()
     if Timer and timer_id is not None and not _timer:
         _start_timer()
+    loop = _loop
     core = sys.modules.get("asyncio.core")
-    if core and (core.cur_task or not _turning):
-        link._in_loop = True
-        from . import _loop
+    within = bool(core and (core.cur_task or not _turning))
+    if within:
+        from . import _loop as loop
 
-        _loop.start_clock()
+        loop.start_clock()
     if _exit is False and hasattr(sys, "atexit"):
         _exit = sys.atexit(_at_exit)
     link._at = ticks_ms()
     _urgent = True
     # MicroPython interrupts code only where it jumps, and no jump follows until whoever makes the
     # link has it in a variable.
+    _loop = loop  # which the background may have dismissed meanwhile
+    link._in_loop = within
     _links.append(link)
     _next_at = link._at
 

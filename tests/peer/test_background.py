@@ -255,6 +255,22 @@ def test_connect_again_in_the_close_handler(talk, events):
     """, events=events) == ["open", "receive hello", "closed -6"] * 3 + ["[]"]
 
 
+@pytest.mark.parametrize("events", EVENTS)
+def test_connections_made_before_asyncio_runs(talk, events):
+    lines = talk(say_hello, """
+        import asyncio
+        async def main():
+            while pump._links:
+                await asyncio.sleep_ms(5)
+        for _ in range(2):
+            for _ in range(2):
+                client().connect(url)
+            asyncio.run(main())
+        print(running)
+    """, events=events)
+    assert sorted(lines) == ["[]", *["closed -6"] * 4, *["open"] * 4, *["receive hello"] * 4]
+
+
 def test_hardware_timer_is_the_one_that_was_chosen(talk):
     # An ESP32 has no virtual ones.
     assert talk(say_hello, """

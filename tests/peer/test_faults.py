@@ -90,7 +90,7 @@ def rounds(serve, through, run, target):
 
     def rounds(handler, script, cuts, end):
         # For a reset lwIP forgets what has just come, and QEMU makes an ordinary end of it.
-        pause_s = target.fits(0, 0.05)
+        pause_s = target.fits(0, 0.1 if end == "reset" else 0.05)
         proxy = through(serve(handler), cuts=cuts, end=end, pause_s=pause_s)
         return run(ROUNDS + script + """
     ws.connect(url)

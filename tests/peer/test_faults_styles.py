@@ -95,7 +95,7 @@ def rounds(serve, through, wait, target):
 
     def rounds(handler, talk, cuts, end, pause_s=0, **tls):
         # For a reset lwIP forgets what has just come, and QEMU makes an ordinary end of it.
-        pause_s = target.fits(pause_s, 0.05)
+        pause_s = target.fits(pause_s, 0.1 if end == "reset" else 0.05)
         proxy = through(serve(handler, **tls), cuts=cuts, end=end, pause_s=pause_s)
         timeout_ms, ping_ms = (700, 200) if end == "stall" else (8000, 3000)
         script = ROUNDS.format(talk=talk, size=target.fits(300_000, 3000), timeout_ms=timeout_ms,
