@@ -73,7 +73,7 @@ class Process:
         """Presses Ctrl-C."""
         self._process.send_signal(signal.SIGINT)
 
-    def result(self, timeout_s=10):
+    def result(self, timeout_s=20):
         """Waits for the end. Fails the test if there is none in time."""
         try:
             out, errors = self._process.communicate(timeout=timeout_s)
@@ -127,7 +127,7 @@ class Target:
         """size; or on_board, where the board's memory is too little for it."""
         return size
 
-    def run(self, script, *args, timeout_s=10, heap=None):
+    def run(self, script, *args, timeout_s=20, heap=None):
         """Runs a script to its end and returns the Result; see start()."""
         return self.start(script, *args, heap=heap).result(timeout_s)
 
@@ -155,7 +155,7 @@ class BoardProcess(Process):
         self._process.stdin.write(b"\x03")
         self._process.stdin.flush()
 
-    def result(self, timeout_s=10):
+    def result(self, timeout_s=20):
         """As Process.result(); the errors are the tracebacks, or the report of a crash.
 
         A board whose accesses are checked has half its speed, and twice the time.
@@ -331,7 +331,7 @@ class MachineProcess(Process):
         self._process.stdin.write(typed)
         self._process.stdin.flush()
 
-    def result(self, timeout_s=10):
+    def result(self, timeout_s=20):
         """As Process.result(); a machine that ends without a status has crashed."""
         result = super().result(timeout_s)
         text = "\n".join(line.rstrip("\r") for line in result.lines)

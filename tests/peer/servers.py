@@ -24,7 +24,7 @@ from aiohttp import WSMsgType, web
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 FIN = 0x80
 MASK = 0x80
-WAIT_S = 10  # for anything that a script is to do
+WAIT_S = 20  # for anything that a script is to do
 HARD_S = 0.05  # QEMU's network loses what was sent less than this before a reset
 
 
