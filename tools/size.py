@@ -90,8 +90,8 @@ def native_objects(build, micropython, arch, prefix):
     out = build / arch
     out.mkdir(parents=True, exist_ok=True)
     run("make", "-s", "-C", out, "-f", CORE / "Makefile", "MPY_DIR=%s" % micropython,
-        "ARCH=%s" % arch, "PYTHON=%s" % sys.executable, "wscore.o", "modwscore.o")
-    return [out / "wscore.o", out / "modwscore.o"]
+        "ARCH=%s" % arch, "PYTHON=%s" % sys.executable, "all")
+    return sorted(out.glob("*.o"))
 
 
 def print_c(build, micropython):

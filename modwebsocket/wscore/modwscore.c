@@ -66,15 +66,23 @@
 #if MICROPY_ENABLE_DYNRUNTIME
 #include "py/dynruntime.h"
 #define ws_move mp_fun_table.memmove_
+#define ws_set mp_fun_table.memset_
 #else
 #include <string.h>
 #include "py/runtime.h"
 #include "py/stream.h"
 #define ws_move memmove
+#define ws_set memset
 #endif
 #include "py/mperrno.h"
 #include "py/objstr.h"
+#if WS_SMALL
+// What has one caller only, or none, is made smaller.
+#define WS_API static
+#include "wscore.c"
+#else
 #include "wscore.h"
+#endif
 
 #if MICROPY_ENABLE_DYNRUNTIME && defined(__xtensa__)
 // gcc folds the index into the literal of the table's address, which mpy_ld.py cannot link.
@@ -86,16 +94,17 @@ static inline __attribute__((always_inline)) const uint16_t *ws_qstr_table(void)
 #define mp_native_qstr_table (ws_qstr_table())
 
 // dynruntime.h has it read a byte of the firmware's.
-static mp_obj_t ws_empty_bytes(void) {
-    const mp_obj_type_t *type = &mp_type_bytes;
-    size_t slot = ws_byte(&type->slot_index_make_new);
-    return ((mp_make_new_fun_t)type->slots[slot - 1])(NULL, 0, 0, NULL);
-}
 #undef mp_const_empty_bytes
-#define mp_const_empty_bytes (ws_empty_bytes())
+#define mp_const_empty_bytes (mp_obj_new_bytes(NULL, 0))
 #endif
 
 #if MICROPY_ENABLE_DYNRUNTIME
+static __attribute__((noreturn, noinline)) void ws_raise_ValueError(const char *text) {
+    mp_raise_ValueError(text);
+}
+#undef mp_raise_ValueError
+#define mp_raise_ValueError(text) (ws_raise_ValueError(text))
+
 // A native module's mp_obj_get_int() cuts what does not fit.
 static mp_int_t ws_get_int(mp_obj_t o) {
     mp_int_t n = mp_obj_get_int(o);
@@ -151,48 +160,48 @@ static mp_int_t ws_get_int(mp_obj_t o) {
 // Where the payload of the frame in progress goes.
 enum { WANT_HEADER, INTO_RX, INTO_MESSAGE, IN_PARTS };
 
+// Words, not bytes: on ESP8266 a byte costs seven instructions to read.  What most of the code
+// reads comes first: the shorter instructions reach no further.
 typedef struct {
     mp_obj_base_t base;
-    ws_decoder_t decoder;
-    ws_random_t random;
-    // Words, not bytes: on ESP8266 a byte costs seven instructions to read.
     int state;
-    int parts;                  // a data frame's payload is not assembled
-    int event;                  // last event, 0: none
     int error;                  // sticky, 0: none
     int busy;                   // a stream is being called: one written in Python could call us
+    uint8_t *rx;                // unread bytes: rx[rx_at..rx_end)
+    size_t rx_len;
+    size_t rx_at;
+    size_t rx_end;
+    const uint8_t *payload;     // of the last event
+    size_t payload_len;
+    uint8_t *message;           // heap block of a message that is not delivered from rx
+    size_t message_len;         // bytes decoded in it
+    uint8_t *tx;                // unwritten bytes: tx[tx_at..tx_end)
+    size_t tx_at;
+    size_t tx_end;
+    size_t src_left;            // of what is being sent by reference
+    ws_decoder_t decoder;
+
+    size_t message_size;        // of the block
+    size_t fresh;               // bytes that fill() put behind those decoded
+    int parts;                  // a data frame's payload is not assembled
+    int event;                  // last event, 0: none
     int calling;                // the handler is running, or has failed
     int heard;
-    int pong_error;             // errno of the write of a pong, until flush() tells it
     int buffered;               // see above
     int more;                   // a buffered stream may have more
     mp_obj_t function;          // the handler of messages, None: there is none
     mp_obj_t owner;
     size_t count;               // of arguments
+
     mp_obj_t stream;            // attached, else None
-    uint32_t key;               // of the frame being sent
-
-    uint8_t *rx;                // unread bytes: rx[rx_at..rx_end)
-    size_t rx_len;
-    size_t rx_at;
-    size_t rx_end;
-
-    uint8_t *message;           // heap block of a message that is not delivered from rx
-    size_t message_size;        // its size
-    size_t message_len;         // bytes decoded in it
-    size_t fresh;               // bytes that fill() put behind them
-    const uint8_t *payload;     // of the last event
-    size_t payload_len;
-
-    uint8_t *tx;                // unwritten bytes: tx[tx_at..tx_end)
+    int pong_error;             // errno of the write of a pong, until flush() tells it
     size_t tx_len;
-    size_t tx_at;
-    size_t tx_end;
     size_t offered;             // bytes that the stream did not take, and must be offered again
     mp_obj_t source;            // keeps alive what is being sent by reference
     const uint8_t *src;
-    size_t src_left;
     uint32_t src_at;            // payload offset of src[0]
+    uint32_t key;               // of that frame
+    ws_random_t random;
 } codec_t;
 
 // str or bytes around data[0..len), a heap block of its own with a zero behind the data.
@@ -234,21 +243,12 @@ static mp_obj_t WS_CODE codec_make_new(const mp_obj_type_t *type, size_t n_args,
         mp_raise_ValueError(MP_ERROR_TEXT("Codec"));
     }
     codec_t *self = m_new_obj(codec_t);
+    ws_set(self, 0, sizeof(*self));     // WANT_HEADER, NULL
     self->base.type = type;
-    self->state = WANT_HEADER;
     self->parts = n_args == 6 && mp_obj_is_true(args[5]);
-    self->event = self->error = self->busy = self->calling = self->heard = 0;
-    self->pong_error = self->buffered = self->more = 0;
-    self->function = self->owner = self->stream = mp_const_none;
-    self->count = 0;
-    self->rx = self->tx = self->message = NULL;
+    self->function = self->owner = self->stream = self->source = mp_const_none;
     self->rx_len = rx_len;
     self->tx_len = tx_len;
-    self->rx_at = self->rx_end = self->tx_at = self->tx_end = self->offered = 0;
-    self->message_size = self->message_len = self->fresh = self->payload_len = 0;
-    self->payload = self->src = NULL;
-    self->src_left = 0;
-    self->source = mp_const_none;
     ws_decoder_init(&self->decoder, role, max_len);
     ws_random_init(&self->random, seed.buf);
     self->rx = m_new(uint8_t, rx_len);
@@ -322,7 +322,6 @@ static mp_obj_t WS_CODE codec_fill(mp_obj_t self_in, mp_obj_t stream) {
     mp_int_t n = rx_fill(get_codec(self_in), stream);
     return n < 0 ? mp_const_none : MP_OBJ_NEW_SMALL_INT(n);
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(codec_fill_obj, codec_fill);
 
 static mp_obj_t WS_CODE codec_readline(mp_obj_t self_in) {
     codec_t *self = get_codec(self_in);
@@ -342,7 +341,6 @@ static mp_obj_t WS_CODE codec_readline(mp_obj_t self_in) {
     }
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(codec_readline_obj, codec_readline);
 
 static mp_obj_t WS_CODE codec_read(mp_obj_t self_in) {
     codec_t *self = get_codec(self_in);
@@ -350,7 +348,6 @@ static mp_obj_t WS_CODE codec_read(mp_obj_t self_in) {
     self->rx_at = self->rx_end = 0;
     return bytes;
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(codec_read_obj, codec_read);
 
 // Decides where the payload goes of the frame whose header was just read.
 static int WS_CODE begin_frame(codec_t *self) {
@@ -481,7 +478,6 @@ static int WS_CODE next_event(codec_t *self) {
 static mp_obj_t WS_CODE codec_next(mp_obj_t self_in) {
     return MP_OBJ_NEW_SMALL_INT(next_event(get_codec(self_in)));
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(codec_next_obj, codec_next);
 
 static mp_obj_t WS_CODE payload_object(codec_t *self) {
     size_t len = self->payload_len;
@@ -511,7 +507,6 @@ static mp_obj_t WS_CODE payload_object(codec_t *self) {
 static mp_obj_t WS_CODE codec_data(mp_obj_t self_in) {
     return payload_object(get_codec(self_in));
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(codec_data_obj, codec_data);
 
 static mp_obj_t WS_CODE codec_part(mp_obj_t self_in) {
     codec_t *self = get_codec(self_in);
@@ -522,7 +517,6 @@ static mp_obj_t WS_CODE codec_part(mp_obj_t self_in) {
     };
     return mp_obj_new_tuple(2, pair);
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(codec_part_obj, codec_part);
 
 static mp_obj_t WS_CODE codec_readinto(mp_obj_t self_in, mp_obj_t buf) {
     codec_t *self = get_codec(self_in);
@@ -537,7 +531,6 @@ static mp_obj_t WS_CODE codec_readinto(mp_obj_t self_in, mp_obj_t buf) {
     }
     return MP_OBJ_NEW_SMALL_INT(len);
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(codec_readinto_obj, codec_readinto);
 
 // ---- Sending
 
@@ -630,21 +623,18 @@ static mp_obj_t WS_CODE codec_write(mp_obj_t self_in, mp_obj_t data) {
     mp_get_buffer_raise(data, &info, MP_BUFFER_READ);
     return mp_obj_new_bool(tx_object(get_codec(self_in), -1, data, &info));
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(codec_write_obj, codec_write);
 
 static mp_obj_t WS_CODE codec_pong(mp_obj_t self_in) {
     codec_t *self = get_codec(self_in);
     return mp_obj_new_bool(tx_begin(self, WS_FIN | WS_PONG, self->payload, self->payload_len,
         MP_OBJ_NULL));
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(codec_pong_obj, codec_pong);
 
 static mp_obj_t WS_CODE codec_frame(mp_obj_t self_in, mp_obj_t first_in, mp_obj_t data) {
     mp_buffer_info_t info;
     int first = get_frame(mp_obj_get_int(first_in), data, &info);
     return mp_obj_new_bool(tx_object(get_codec(self_in), first, data, &info));
 }
-static MP_DEFINE_CONST_FUN_OBJ_3(codec_frame_obj, codec_frame);
 
 // Writes until nothing is left (0), the rest must wait (WAITS) or the stream fails (its errno).
 static int WS_CODE tx_flush(codec_t *self, mp_obj_t stream) {
@@ -690,13 +680,11 @@ static mp_obj_t WS_CODE codec_flush(mp_obj_t self_in, mp_obj_t stream) {
     self->pong_error = 0;
     return MP_OBJ_NEW_SMALL_INT(result != 0 ? result : tx_flush(self, stream));
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(codec_flush_obj, codec_flush);
 
 static mp_obj_t WS_CODE codec_pending(mp_obj_t self_in) {
     codec_t *self = get_codec(self_in);
     return MP_OBJ_NEW_SMALL_INT(self->tx_end - self->tx_at + self->src_left);
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(codec_pending_obj, codec_pending);
 
 // ---- The short way
 
@@ -711,19 +699,16 @@ static mp_obj_t WS_CODE codec_deliver(size_t n_args, const mp_obj_t *args) {
     self->count = count;
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(codec_deliver_obj, 4, 4, codec_deliver);
 
 static mp_obj_t WS_CODE codec_buffered(mp_obj_t self_in, mp_obj_t flag) {
     get_codec(self_in)->buffered = mp_obj_is_true(flag);
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(codec_buffered_obj, codec_buffered);
 
 static mp_obj_t WS_CODE codec_attach(mp_obj_t self_in, mp_obj_t stream) {
     get_codec(self_in)->stream = stream;
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(codec_attach_obj, codec_attach);
 
 // A frame on the attached stream.
 static int WS_CODE send_frame(codec_t *self, int first, mp_obj_t data,
@@ -750,13 +735,12 @@ static mp_obj_t WS_CODE codec_send(size_t n_args, const mp_obj_t *args) {
     }
     return MP_OBJ_NEW_SMALL_INT(result);
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(codec_send_obj, 2, 3, codec_send);
 
 // Sees to an event.  Returns 0, or what the caller has to see to.
 static int WS_CODE serve_event(codec_t *self, int event) {
     if (event == WS_PING && self->stream != mp_const_none) {
         mp_buffer_info_t info = { .buf = (void *)self->payload, .len = self->payload_len };
-        int result = send_frame(self, WS_FIN | WS_PONG, mp_const_empty_bytes, &info);
+        int result = send_frame(self, WS_FIN | WS_PONG, mp_const_none, &info);
         // A stream may tell its error only once.
         self->pong_error = result > 0 ? result : 0;
         return result == NOT_TAKEN ? event : result != 0 ? FLUSH : 0;
@@ -805,7 +789,6 @@ static mp_obj_t WS_CODE codec_serve(mp_obj_t self_in, mp_obj_t stream) {
         }
     }
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(codec_serve_obj, codec_serve);
 
 static mp_obj_t WS_CODE codec_calling(mp_obj_t self_in) {
     codec_t *self = MP_OBJ_TO_PTR(self_in);
@@ -813,7 +796,6 @@ static mp_obj_t WS_CODE codec_calling(mp_obj_t self_in) {
     self->calling = 0;
     return calling;
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(codec_calling_obj, codec_calling);
 
 static mp_obj_t WS_CODE codec_heard(mp_obj_t self_in) {
     codec_t *self = MP_OBJ_TO_PTR(self_in);
@@ -821,7 +803,6 @@ static mp_obj_t WS_CODE codec_heard(mp_obj_t self_in) {
     self->heard = 0;
     return heard;
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(codec_heard_obj, codec_heard);
 
 static mp_obj_t WS_CODE codec_pause(mp_obj_t self_in, mp_obj_t on) {
     codec_t *self = MP_OBJ_TO_PTR(self_in);
@@ -831,7 +812,6 @@ static mp_obj_t WS_CODE codec_pause(mp_obj_t self_in, mp_obj_t on) {
     }
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(codec_pause_obj, codec_pause);
 
 // ---- Functions
 
@@ -849,14 +829,12 @@ static mp_obj_t WS_CODE mod_mask(mp_obj_t buf, mp_obj_t key_in, mp_obj_t offset)
     ws_mask(info.buf, info.buf, info.len, word, mp_obj_get_int(offset));
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_3(mod_mask_obj, mod_mask);
 
 static mp_obj_t WS_CODE mod_check(mp_obj_t first, mp_obj_t data) {
     mp_buffer_info_t info;
     get_frame(mp_obj_get_int(first), data, &info);
     return MP_OBJ_NEW_SMALL_INT(info.len);
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(mod_check_obj, mod_check);
 
 static mp_obj_t WS_CODE mod_accept(mp_obj_t key_in) {
     mp_buffer_info_t key;
@@ -865,7 +843,6 @@ static mp_obj_t WS_CODE mod_accept(mp_obj_t key_in) {
     ws_accept_key(accept, key.buf, key.len);
     return mp_obj_new_bytes(accept, sizeof(accept));
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(mod_accept_obj, mod_accept);
 
 static mp_obj_t WS_CODE mod_call(size_t n_args, const mp_obj_t *args) {
     mp_int_t count = mp_obj_get_int(args[1]);
@@ -874,42 +851,54 @@ static mp_obj_t WS_CODE mod_call(size_t n_args, const mp_obj_t *args) {
     }
     return mp_call_function_n_kw(args[0], count, 0, args + 2);
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR(mod_call_obj, 2, mod_call);
 
 // ---- Registration
 
 // Spelled out: the native build looks for the names in this text.
 #define METHODS(X) \
-    X(MP_QSTR_fill, codec_fill_obj) \
-    X(MP_QSTR_readline, codec_readline_obj) \
-    X(MP_QSTR_read, codec_read_obj) \
-    X(MP_QSTR_next, codec_next_obj) \
-    X(MP_QSTR_data, codec_data_obj) \
-    X(MP_QSTR_readinto, codec_readinto_obj) \
-    X(MP_QSTR_frame, codec_frame_obj) \
-    X(MP_QSTR_pong, codec_pong_obj) \
-    X(MP_QSTR_write, codec_write_obj) \
-    X(MP_QSTR_flush, codec_flush_obj) \
-    X(MP_QSTR_pending, codec_pending_obj) \
-    X(MP_QSTR_serve, codec_serve_obj) \
-    X(MP_QSTR_deliver, codec_deliver_obj) \
-    X(MP_QSTR_attach, codec_attach_obj) \
-    X(MP_QSTR_buffered, codec_buffered_obj) \
-    X(MP_QSTR_send, codec_send_obj) \
-    X(MP_QSTR_calling, codec_calling_obj) \
-    X(MP_QSTR_heard, codec_heard_obj) \
-    X(MP_QSTR_part, codec_part_obj) \
-    X(MP_QSTR_pause, codec_pause_obj)
+    X(MP_QSTR_fill, 2, codec_fill) \
+    X(MP_QSTR_readline, 1, codec_readline) \
+    X(MP_QSTR_read, 1, codec_read) \
+    X(MP_QSTR_next, 1, codec_next) \
+    X(MP_QSTR_data, 1, codec_data) \
+    X(MP_QSTR_readinto, 2, codec_readinto) \
+    X(MP_QSTR_frame, 3, codec_frame) \
+    X(MP_QSTR_pong, 1, codec_pong) \
+    X(MP_QSTR_write, 2, codec_write) \
+    X(MP_QSTR_flush, 2, codec_flush) \
+    X(MP_QSTR_pending, 1, codec_pending) \
+    X(MP_QSTR_serve, 2, codec_serve) \
+    X(MP_QSTR_attach, 2, codec_attach) \
+    X(MP_QSTR_buffered, 2, codec_buffered) \
+    X(MP_QSTR_calling, 1, codec_calling) \
+    X(MP_QSTR_heard, 1, codec_heard) \
+    X(MP_QSTR_part, 1, codec_part) \
+    X(MP_QSTR_pause, 2, codec_pause)
+#define METHODS_VAR(X) \
+    X(MP_QSTR_deliver, 4, 4, codec_deliver) \
+    X(MP_QSTR_send, 2, 3, codec_send)
 #define FUNCTIONS(X) \
-    X(MP_QSTR_mask, mod_mask_obj) \
-    X(MP_QSTR_check, mod_check_obj) \
-    X(MP_QSTR_accept, mod_accept_obj) \
-    X(MP_QSTR_call, mod_call_obj)
+    X(MP_QSTR_mask, 3, mod_mask) \
+    X(MP_QSTR_check, 2, mod_check) \
+    X(MP_QSTR_accept, 1, mod_accept)
+#define FUNCTIONS_VAR(X) \
+    X(MP_QSTR_call, 2, MP_OBJ_FUN_ARGS_MAX, mod_call)
 
 #if !MICROPY_ENABLE_DYNRUNTIME
 
-#define ENTRY(name, obj) { MP_ROM_QSTR(name), MP_ROM_PTR(&obj) },
-static const mp_rom_map_elem_t codec_locals_dict_table[] = { METHODS(ENTRY) };
+#define FIXED(name, n, f) static MP_DEFINE_CONST_FUN_OBJ_##n(f##_obj, f);
+#define VAR(name, min, max, f) static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(f##_obj, min, max, f);
+METHODS(FIXED)
+METHODS_VAR(VAR)
+FUNCTIONS(FIXED)
+FUNCTIONS_VAR(VAR)
+
+#define ENTRY(name, n, f) { MP_ROM_QSTR(name), MP_ROM_PTR(&f##_obj) },
+#define ENTRY_VAR(name, min, max, f) ENTRY(name, 0, f)
+static const mp_rom_map_elem_t codec_locals_dict_table[] = {
+    METHODS(ENTRY)
+    METHODS_VAR(ENTRY_VAR)
+};
 static MP_DEFINE_CONST_DICT(codec_locals_dict, codec_locals_dict_table);
 
 static MP_DEFINE_CONST_OBJ_TYPE(
@@ -925,6 +914,7 @@ static const mp_rom_map_elem_t wscore_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_native), MP_ROM_TRUE },
     { MP_ROM_QSTR(MP_QSTR_Codec), MP_ROM_PTR(&codec_type) },
     FUNCTIONS(ENTRY)
+    FUNCTIONS_VAR(ENTRY_VAR)
 };
 static MP_DEFINE_CONST_DICT(wscore_globals, wscore_globals_table);
 
@@ -936,24 +926,59 @@ MP_REGISTER_MODULE(MP_QSTR__wscore, wscore_module);
 
 #else
 
-#define COUNT(name, obj) + 1
-mp_map_elem_t codec_locals_dict_table[0 METHODS(COUNT)];
+#define COUNT(...) + 1
+#define METHODS_LEN (0 METHODS(COUNT) METHODS_VAR(COUNT))
+mp_map_elem_t codec_locals_dict_table[METHODS_LEN];
 static MP_DEFINE_CONST_DICT(codec_locals_dict, codec_locals_dict_table);
+
+// All functions, in the order of their names.
+#define FIXED(name, n, f) { { &mp_type_fun_builtin_##n }, { ._##n = f } },
+#define VAR(name, min, max, f) \
+    { { &mp_type_fun_builtin_var }, MP_OBJ_FUN_MAKE_SIG(min, max, false), { .var = f } },
+static const struct {
+    mp_obj_fun_builtin_fixed_t fixed[0 METHODS(COUNT) FUNCTIONS(COUNT)];
+    mp_obj_fun_builtin_var_t var[0 METHODS_VAR(COUNT) FUNCTIONS_VAR(COUNT)];
+} functions = {
+    { FUNCTIONS(FIXED) METHODS(FIXED) },
+    { METHODS_VAR(VAR) FUNCTIONS_VAR(VAR) },
+};
+
+// A name that MicroPython always has is a number, others are at an index of mp_native_qstr_table:
+// here minus that.
+#pragma push_macro("mp_native_qstr_table")
+#undef mp_native_qstr_table
+#define mp_native_qstr_table -(intptr_t)&((char *)0)
+#define NAME(name, ...) (uint8_t)name,
+static const uint8_t names[] = {
+    FUNCTIONS(NAME) METHODS(NAME) METHODS_VAR(NAME) FUNCTIONS_VAR(NAME)
+};
+#pragma pop_macro("mp_native_qstr_table")
+#define NAMES_MAX (64)
 
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     MP_DYNRUNTIME_INIT_ENTRY
-    size_t i = 0;
-    #define METHOD(name, obj) codec_locals_dict_table[i++] = (mp_map_elem_t) { \
-        MP_OBJ_NEW_QSTR(name), MP_OBJ_FROM_PTR(&obj) };
-    METHODS(METHOD)
+    const uint8_t *function = (const uint8_t *)functions.fixed;
+    mp_map_elem_t *method = codec_locals_dict_table;
+    for (size_t i = 0; i < sizeof(names); i++) {
+        size_t name = ws_byte(names + i);
+        if (name >= 256 - NAMES_MAX) {
+            name = mp_native_qstr_table[256 - name];
+        }
+        mp_obj_t o = MP_OBJ_FROM_PTR(function);
+        if (i - (0 FUNCTIONS(COUNT)) < METHODS_LEN) {
+            *method++ = (mp_map_elem_t) { MP_OBJ_NEW_QSTR(name), o };
+        } else {
+            mp_store_global(name, o);
+        }
+        function += function < (const uint8_t *)functions.var ? sizeof(functions.fixed[0])
+            : sizeof(functions.var[0]);
+    }
     codec_type.base.type = &mp_type_type;
     codec_type.name = MP_QSTR_Codec;
     MP_OBJ_TYPE_SET_SLOT(&codec_type, make_new, codec_make_new, 0);
     MP_OBJ_TYPE_SET_SLOT(&codec_type, locals_dict, (void *)&codec_locals_dict, 1);
     mp_store_global(MP_QSTR_native, mp_const_true);
     mp_store_global(MP_QSTR_Codec, MP_OBJ_FROM_PTR(&codec_type));
-    #define FUNCTION(name, obj) mp_store_global(name, MP_OBJ_FROM_PTR(&obj));
-    FUNCTIONS(FUNCTION)
     MP_DYNRUNTIME_INIT_EXIT
 }
 

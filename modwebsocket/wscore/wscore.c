@@ -78,6 +78,101 @@ static inline int fail(ws_decoder_t *d, int error) {
 #define SHORT_LEN(w) ((w) >> 8 & 0x7f)
 #define IS_CONTROL(w) (OPCODE(w) > WS_BINARY)
 
+// Takes over what a header says, which has been checked.  w: its first byte, or more.
+static inline __attribute__((always_inline)) int take_header(ws_decoder_t *d, uint32_t w,
+    uint32_t frame_len) {
+    d->frame_len = frame_len;
+    d->frame_left = frame_len;
+
+    uint32_t opcode = OPCODE(w);
+    d->first = opcode != WS_CONTINUATION;
+    d->fin = w >> 7 & 1;
+    if (opcode <= WS_BINARY) {
+        uint32_t before = 0;
+        if (opcode == WS_CONTINUATION) {
+            opcode = d->message_opcode;
+            before = d->message_len;
+        }
+        if (frame_len > d->max_message_len - before) {
+            return fail(d, ERROR_TOO_BIG);
+        }
+        d->message_len = before + frame_len;
+        d->message_opcode = d->fin ? 0 : opcode;
+    } else if (opcode == WS_CLOSE) {
+        d->close_code = frame_len == 0 ? WS_NO_STATUS : 0;
+        d->text_state = WS_UTF8_ACCEPT; // now of the reason: no text can follow
+    }
+    d->opcode = opcode;
+    return 0;
+}
+
+#if WS_SMALL
+
+// Byte by byte; d->head has the first one, and the length of a header without its key.
+WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, size_t *used) {
+    *used = len;
+    if (d->state < 0) {
+        return d->state;
+    }
+    if (d->state == STATE_CLOSED) {
+        return WS_MORE;
+    }
+    for (; len != 0; len--) {
+        uint32_t byte = *data++;
+        uint32_t have = (uint32_t)++d->state;
+        uint32_t w = d->head[0];
+        uint32_t need = d->head[1];
+        if (have == 1) {
+            d->head[0] = byte;
+            d->key = 0;
+            if (IS_CONTROL(byte) ? byte - (WS_FIN | WS_CLOSE) > WS_PONG - WS_CLOSE
+                : (OPCODE(byte) == WS_CONTINUATION) != (d->message_opcode != 0)) {
+                return fail(d, ERROR_PROTOCOL);
+            }
+            continue;
+        }
+        if (have == 2) {
+            need = 2;
+            d->frame_len = byte & 0x7f;
+            if (byte >> 7 != d->masked) {
+                return fail(d, ERROR_PROTOCOL);
+            }
+            if (d->frame_len > WS_CONTROL_MAX) {
+                if (IS_CONTROL(w)) {
+                    return fail(d, ERROR_PROTOCOL);
+                }
+                need = d->frame_len == 126 ? 4 : 10;
+                d->frame_len = 0;
+            }
+            d->head[1] = need;
+        } else if (have > need) {
+            d->key = d->key >> 8 | byte << 24;
+        } else {
+            if (have == 3 && need == 10 && byte >> 7 != 0) {
+                return fail(d, ERROR_PROTOCOL);
+            }
+            // What 32 bits do not hold is above any limit.
+            d->frame_len = d->frame_len >> 24 != 0 ? UINT32_MAX : d->frame_len << 8 | byte;
+        }
+        if (have == need) {
+            if (need > 2 && d->frame_len < (need == 4 ? 126 : 0x10000)) {
+                return fail(d, ERROR_PROTOCOL);
+            }
+            if (take_header(d, w, d->frame_len) < 0) {
+                return d->state;
+            }
+        }
+        if (have == need + d->masked * 4) {
+            *used -= len - 1;
+            d->state = 0;
+            return WS_DONE;
+        }
+    }
+    return WS_MORE;
+}
+
+#else
+
 // Checks the first `have` bytes, 1 or 2, of a header.
 static inline __attribute__((always_inline)) int is_bad_start(const ws_decoder_t *d, uint32_t w,
     size_t have) {
@@ -190,29 +285,9 @@ WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, s
             return fail(d, ERROR_PROTOCOL);
         }
     }
-    d->frame_len = frame_len;
-    d->frame_left = frame_len;
-
-    uint32_t opcode = OPCODE(w);
-    d->first = opcode != WS_CONTINUATION;
-    d->fin = w >> 7 & 1;
-    if (opcode <= WS_BINARY) {
-        uint32_t before = 0;
-        if (opcode == WS_CONTINUATION) {
-            opcode = d->message_opcode;
-            before = d->message_len;
-        }
-        if (frame_len > d->max_message_len - before) {
-            return fail(d, ERROR_TOO_BIG);
-        }
-        d->message_len = before + frame_len;
-        d->message_opcode = d->fin ? 0 : opcode;
-    } else if (opcode == WS_CLOSE) {
-        d->close_code = frame_len == 0 ? WS_NO_STATUS : 0;
-        d->text_state = WS_UTF8_ACCEPT; // now of the reason: no text can follow
+    if (take_header(d, w, frame_len) < 0) {
+        return d->state;
     }
-    d->opcode = opcode;
-
     uint32_t key = 0;
     if (d->masked) {
         h += need / 4;
@@ -226,6 +301,8 @@ WS_CODE int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, s
     *used = need;
     return WS_DONE;
 }
+
+#endif
 
 WS_CODE size_t ws_encode_header(uint8_t *out, int first, uint32_t payload_len,
     const uint32_t *key) {
@@ -539,6 +616,37 @@ WS_CODE static __attribute__((noinline)) void sha1_start(uint32_t h[5]) {
 }
 
 // One block (RFC 3174 §6.1), in w[0..15]; the rest of w is ours.
+#if WS_SMALL
+
+WS_CODE static __attribute__((noinline)) void sha1_block(uint32_t h[5], uint32_t w[80]) {
+    uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
+    for (unsigned i = 0; i < 80; i++) {
+        if (i < 64) {
+            w[i + 16] = rotl(w[i + 13] ^ w[i + 8] ^ w[i + 2] ^ w[i], 1);
+        }
+        uint32_t t = rotl(a, 5) + e + w[i];
+        if (i < 20) {
+            t += (((c ^ d) & b) ^ d) + 0x5a827999;
+        } else if (i >= 40 && i < 60) {
+            t += (((b | c) & d) | (b & c)) + 0x8f1bbcdc;
+        } else {
+            t += (b ^ c ^ d) + (i < 40 ? 0x6ed9eba1 : 0xca62c1d6);
+        }
+        e = d;
+        d = c;
+        c = rotl(b, 30);
+        b = a;
+        a = t;
+    }
+    h[0] += a;
+    h[1] += b;
+    h[2] += c;
+    h[3] += d;
+    h[4] += e;
+}
+
+#else
+
 WS_CODE static void sha1_block(uint32_t h[5], uint32_t w[80]) {
     uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
     uint32_t *p = w;
@@ -568,6 +676,8 @@ WS_CODE static void sha1_block(uint32_t h[5], uint32_t w[80]) {
     h[3] += d;
     h[4] += e;
 }
+
+#endif
 
 WS_CODE void ws_accept_key(uint8_t accept[28], const uint8_t *key, size_t key_len) {
     // "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", the first character lowest.
@@ -618,14 +728,20 @@ WS_CODE void ws_random_init(ws_random_t *r, const uint8_t seed[20]) {
 
 WS_CODE static void random_refill(ws_random_t *r) {
     uint32_t w[80];
+    #if WS_SMALL
+    for (unsigned i = 0; i < 16; i++) {
+        w[i] = i < 5 ? r->seed[i] : 0;
+    }
+    #else
     w[0] = r->seed[0];
     w[1] = r->seed[1];
     w[2] = r->seed[2];
     w[3] = r->seed[3];
     w[4] = r->seed[4];
+    w[7] = w[8] = w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = 0;
+    #endif
     w[5] = r->counter++;
     w[6] = 0x80000000;
-    w[7] = w[8] = w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = 0;
     w[15] = 24 * 8;
     sha1_start(r->out);
     sha1_block(r->out, w);

@@ -28,6 +28,11 @@
 #define WS_CODE
 #endif
 
+// Put in front of every declaration: `static` where wscore.c is included by its only user.
+#ifndef WS_API
+#define WS_API
+#endif
+
 // 1: fewer bytes of code and constants instead of fewer instructions, for the ESP8266's native
 // module, which is compiled without -mforce-l32 then: see ws_byte().
 #ifndef WS_SMALL
@@ -91,43 +96,43 @@ typedef struct {
 
 // role: WS_CLIENT or WS_SERVER, of this end.  max_message_len: bytes, 0..2^31-1; a message
 // that announces more ends in -1009 as soon as its header is read.
-void ws_decoder_init(ws_decoder_t *d, int role, uint32_t max_message_len);
+WS_API void ws_decoder_init(ws_decoder_t *d, int role, uint32_t max_message_len);
 
 // Reads one frame header from data[0..len), or the next part of one; *used tells how many
 // bytes it took.  Returns WS_MORE (all taken, header incomplete), WS_DONE (the fields above
 // are set), -1002 (RSV bit, reserved opcode, wrong masking, fragmented or long control frame,
 // continuation out of order, length not minimal or with its top bit set) or -1009.  After a
 // close frame everything that follows is taken and ignored (§5.5.1).
-int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, size_t *used);
+WS_API int ws_decode_header(ws_decoder_t *d, const uint8_t *data, size_t len, size_t *used);
 
 // Unmasks and validates the next `len` payload bytes in place; len <= d->frame_left.  To be
 // called at least once for every frame, with len 0 for an empty one.  Returns WS_MORE, WS_DONE
 // (frame complete), -1007 (text or close reason is not UTF-8; in the call that holds the first
 // byte that no valid text can have there) or -1002 (close payload of 1 byte, close code that
 // must not be on the wire: §7.4).
-int ws_decode_payload(ws_decoder_t *d, uint8_t *data, size_t len);
+WS_API int ws_decode_payload(ws_decoder_t *d, uint8_t *data, size_t len);
 
 // Writes a header to out[0..WS_HEADER_MAX) and returns its length, 2..14 bytes.
 // first: opcode, with WS_FIN or-ed in.  key: NULL for an unmasked frame, else the masking key.
-size_t ws_encode_header(uint8_t *out, int first, uint32_t payload_len, const uint32_t *key);
+WS_API size_t ws_encode_header(uint8_t *out, int first, uint32_t payload_len, const uint32_t *key);
 
 // dst[0..len) = src[0..len) with the masking key applied (§5.3).  dst == src masks in place;
 // otherwise they must not overlap.  key: as in ws_decoder_t.  offset: position of src[0] in
 // the frame's payload.  Fastest where dst and src are equal modulo 4.
-void ws_mask(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key, uint32_t offset);
+WS_API void ws_mask(uint8_t *dst, const uint8_t *src, size_t len, uint32_t key, uint32_t offset);
 
 // Advances a UTF-8 state over data[0..len).  Start with WS_UTF8_ACCEPT; the text so far is
 // complete iff the state is WS_UTF8_ACCEPT again; ws_utf8_rejects(state) tells that no
 // continuation can be valid.  Refuses overlong forms, surrogates and code points above
 // U+10FFFF (RFC 3629).
-uint32_t ws_utf8(uint32_t state, const uint8_t *data, size_t len);
-int ws_utf8_rejects(uint32_t state);
+WS_API uint32_t ws_utf8(uint32_t state, const uint8_t *data, size_t len);
+WS_API int ws_utf8_rejects(uint32_t state);
 
 // 1 if a close code may appear in a close frame: 1000..1003, 1007..1014, 3000..4999 (§7.4).
-int ws_close_code_valid(uint32_t code);
+WS_API int ws_close_code_valid(uint32_t code);
 
 // Sec-WebSocket-Accept (28 characters, no terminator) for a Sec-WebSocket-Key (§4.2.2).
-void ws_accept_key(uint8_t accept[28], const uint8_t *key, size_t key_len);
+WS_API void ws_accept_key(uint8_t accept[28], const uint8_t *key, size_t key_len);
 
 // Masking keys that the peer cannot predict (§5.3, §10.3): SHA-1 over a secret seed and a
 // counter.  seed: 20 bytes of the system's random generator, once per connection.
@@ -150,7 +155,7 @@ static inline uint32_t ws_byte(const uint8_t *p) {
     #endif
 }
 
-void ws_random_init(ws_random_t *r, const uint8_t seed[20]);
-uint32_t ws_random(ws_random_t *r);
+WS_API void ws_random_init(ws_random_t *r, const uint8_t seed[20]);
+WS_API uint32_t ws_random(ws_random_t *r);
 
 #endif
