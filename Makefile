@@ -58,8 +58,8 @@ natmods := $(patsubst %,build/natmod/%/_wscore.mpy,xtensa xtensawin rv32imc x64 
 	armv6m armv7m armv7emsp)
 again := $(natmods:build/natmod/%=build/natmod-again/%)
 firmwares := $(machines:%=build/qemu/%/firmware.elf)
-test-natmod: natmod $(again) $(firmwares) stock lx106 build/qemu_plugin.so build/venv/.made-test  ## run the native modules, each on a processor of its kind
-	@$(PYTHON) -m pytest -n $(TEST_JOBS) -m "" tests/test_natmod.py $(ARGS)
+test-natmod: natmod $(again) $(firmwares) stock lx106 lx106-stock build/qemu_plugin.so build/venv/.made-test  ## run the native modules, each on a processor of its kind
+	@$(PYTHON) -m pytest -n $(TEST_JOBS) -m "" tests/test_natmod.py tests/peer/test_mip.py $(ARGS)
 
 unix: build/unix/micropython  ## MicroPython for this machine with modwebsocket in it
 unix32: build/unix32/micropython  ## the same as a 32-bit program without TLS, to measure memory
@@ -102,19 +102,20 @@ size: $(MPY_CROSS) build/venv/.made-test | packages-bench  ## bytes of the C par
 # PEERS_DIR: a folder of other clients for MicroPython, see tools/bench/board.py.
 peers := $(if $(PEERS_DIR),--peers "$(abspath $(PEERS_DIR))")
 bench_board := tools/bench/board.py $(peers)
+packages := lx106-stock build/natmod/xtensa/_wscore.mpy
 ifeq ($(TARGET),lx106)
-bench: lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench
+bench: lx106 $(packages) build/qemu_plugin.so build/venv/.made-bench | packages-bench
 	@$(PYTHON) tools/bench/kernels.py --machine lx106 && $(PYTHON) $(bench_board) && \
 		$(PYTHON) tools/bench/memory.py
 else
-bench: unix lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench  ## instruction counts, speed, memory; TARGET=lx106 for the board alone
+bench: unix lx106 $(packages) build/qemu_plugin.so build/venv/.made-bench | packages-bench  ## instruction counts, speed, memory; TARGET=lx106 for the board alone
 	@$(PYTHON) tools/bench/kernels.py && $(PYTHON) $(bench_board) && \
 		$(PYTHON) tools/bench/memory.py && \
 		$(PYTHON) tools/bench/connect.py && $(PYTHON) tools/bench/idle.py && \
 		$(PYTHON) tools/bench/echo.py $(peers)
 endif
 
-figures: unix lx106 build/qemu_plugin.so build/venv/.made-bench | packages-bench  ## measure, put the figures into README.md and docs/speed.md
+figures: unix lx106 $(packages) build/qemu_plugin.so build/venv/.made-bench | packages-bench  ## measure, put the figures into README.md and docs/speed.md
 	@$(PYTHON) tools/bench/kernels.py --machine lx106 --write && \
 		$(PYTHON) tools/bench/board.py --write && $(PYTHON) tools/bench/memory.py --write && \
 		$(PYTHON) tools/bench/connect.py --write && $(PYTHON) tools/bench/idle.py --write && \
@@ -198,7 +199,7 @@ build/%/micropython: $(ours) $(tree) $(MPY_CROSS) build/micropython-lib/README.m
 
 build/lx106/firmware.elf: $(wildcard modwebsocket/*.py modwebsocket/wscore/* lua_compat/*.py)
 build/lx106/firmware.elf: options := USER_C_MODULES=$(CURDIR)/modwebsocket
-build/lx106-stock/firmware.elf: options := FROZEN_MANIFEST=stock.py
+build/lx106-stock/firmware.elf: options := FROZEN_MANIFEST=stock.py ROMFS=1
 build/lx106/firmware.elf build/lx106-stock/firmware.elf: \
 		$(shell find ports/lx106 -type f) $(MPY)/lib/lwip/src/include/lwip/init.h \
 		$(tree) $(MPY_CROSS) build/micropython-lib/README.md | packages-board

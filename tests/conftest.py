@@ -293,10 +293,12 @@ class Machine(Board):
     """A machine of MicroPython's QEMU port with the native module; no network, no board of ours.
 
     Of modwebsocket it has what needs no network.
+
+    core: the architecture of its module.
     """
 
     def __init__(self, arch, folder):
-        self.name = arch
+        self.name = self.core = arch
         self._folder = folder
         for file in (qemu.firmware(arch), native_module(arch), lx106.MPY_CROSS):
             if not file.exists():
@@ -309,8 +311,9 @@ class Machine(Board):
     def start(self, script, *args, heap=None):
         """As Target.start(); the heap is the machine's own."""
         files, module, argv = self._collect(script, args)
-        files["_wscore.mpy"] = native_module(self.name).read_bytes()
-        for name in "__init__", "connection", "errors", "events", "handshake", "upgrade", "url":
+        files["_wscore.mpy"] = native_module(self.core).read_bytes()
+        for name in ("__init__", "_unfit", "connection", "errors", "events", "handshake",
+                     "upgrade", "url"):
             text = (ROOT / "modwebsocket" / f"{name}.py").read_text()
             text = re.sub("^from [.](link|pump) .*", "", text, flags=re.M)
             files[f"modwebsocket/{name}.mpy"] = self._compiled(f"{name}.py", text)
@@ -392,7 +395,7 @@ def make_target(name, folder):
 # Fixtures that are, or are for, one target only.
 OF_TARGET = {
     "unix": "unix", "pure": "pure", "pure_board": "lx106", "failalloc": "failalloc",
-    "start_board": "lx106", "xtensa": "lx106",
+    "start_board": "lx106", "xtensa": "lx106", "interpreter": "stock",
 }
 
 
@@ -447,6 +450,12 @@ def native(request, tmp_path):
 
 
 @pytest.fixture
+def make_native(tmp_path):
+    """make_native(name): one of these targets."""
+    return lambda name: make_target(name, tmp_path)
+
+
+@pytest.fixture
 def xtensa(tmp_path):
     """Of these the emulated board, before it has loaded the module native.mpy."""
     target = make_target("xtensa", tmp_path)
@@ -464,6 +473,12 @@ def pure(tmp_path):
 def pure_board(tmp_path):
     """As the target lx106, but with the core in Python."""
     return make_target("pure-lx106", tmp_path)
+
+
+@pytest.fixture
+def interpreter(tmp_path):
+    """interpreter(folder): the unmodified one of this machine, which finds modules in a folder."""
+    return lambda folder: Target("stock", tmp_path, "stock", path=[folder, FROZEN])
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+import qemu
 from test_device import DEVICE, TESTS, VECTORS, check, functions
 
 BUILD = Path(os.environ.get("MODWEBSOCKET_BUILD", TESTS.parent / "build"))
@@ -45,6 +46,24 @@ def test_vectors_give_the_same_everywhere(native):
 def test_two_builds_are_the_same(arch):
     one, other = (BUILD / name / arch / "_wscore.mpy" for name in ("natmod", "natmod-again"))
     assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.natmod
+@pytest.mark.parametrize(("core", "arch"), [
+    *(("xtensa", arch) for arch in qemu.MACHINES), ("armv7m", "armv6m")])
+def test_another_processors_module_is_explained(make_native, arch, core):
+    # tests/peer/test_mip.py has it on the ESP8266-class board.
+    machine = make_native(arch)
+    machine.core = core
+    result = machine.run("""
+        try:
+            import modwebsocket
+        except ImportError as e:
+            print(e)
+    """)
+    assert result.lines == [
+        "_wscore: ValueError: incompatible .mpy arch; this board takes that of modwebsocket "
+        f"for {arch} or any, .mpy version 6.3"], result
 
 
 def test_esp8266_has_too_little_iram(xtensa):

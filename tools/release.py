@@ -88,7 +88,7 @@ def lay_out(folder, mpy_cross, natives):
     for target in sorted(folder.iterdir()):
         names = sorted(str(f.relative_to(target)) for f in target.rglob("*") if f.is_file())
         package = {"version": version, "urls": [[name, name] for name in names]}
-        (target / "package.json").write_text(json.dumps(package, indent=1) + "\n")
+        (target / "package.json").write_text(json.dumps(package, separators=(",", ":")) + "\n")
         size = sum((target / name).stat().st_size for name in names)
         core = (target / "_wscore.mpy").stat().st_size
         print(f"{target.name:8} {size:7,} bytes, {core:6,} of them _wscore.mpy")

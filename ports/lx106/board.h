@@ -81,6 +81,11 @@ void lan_lose(unsigned n);
 // Milliseconds until lwIP's next timer is due.
 uint32_t lan_timer_ms(void);
 
+// What the flash chip does: erasing sets all bits of a sector, writing can only clear some.
+#define FLASH_SECTOR_LEN (4096)
+void flash_erase(uintptr_t address);
+void flash_write(uintptr_t address, const uint32_t *src, size_t words);
+
 void native_init(void);
 // Flash sectors erased for native code since QEMU started.
 unsigned native_erasures(void);

@@ -8,7 +8,6 @@
 
 #define FLASH_START (0x40200000)
 #define FLASH_LEN (0x100000)
-#define SECTOR_LEN (4096)
 
 extern uint32_t _native_start, _native_end;
 static uintptr_t next, end;
@@ -25,9 +24,8 @@ unsigned native_erasures(void) {
     return erasures;
 }
 
-// What the flash chip does: erasing sets all bits of a sector, writing can only clear some.
 __attribute__((noinline)) void flash_erase(uintptr_t address) {
-    for (volatile uint32_t *p = (uint32_t *)address; p != (uint32_t *)(address + SECTOR_LEN); p++) {
+    for (volatile uint32_t *p = (uint32_t *)address; p != (uint32_t *)(address + FLASH_SECTOR_LEN); p++) {
         *p = 0xffffffff;
     }
 }
@@ -55,7 +53,7 @@ void *native_commit(const void *code, size_t len, void *reloc) {
             *p = *src++;
         }
     } else {
-        for (; erased < next; erased += SECTOR_LEN) {
+        for (; erased < next; erased += FLASH_SECTOR_LEN) {
             flash_erase(erased);
             erasures++;
         }
