@@ -7,8 +7,9 @@ open connections, in the handler of a 1 KiB text that it has sent back, after al
 What each of the other APIs takes to import beside the engine.
 The largest text and binary message that arrives whole, also as a part of the largest free block.
 Then the free heap and its largest block before and after many reconnects and echoed messages,
-and what wss:// with a CA takes.
---write puts the figures into README.md, see tools/figures.py.
+and what wss:// with a CA takes. And what is free on firmware without modwebsocket, with the
+packages of tools/release.py in its file system, and in a read-only one that is memory.
+--write puts the figures into README.md and docs/native.md, see tools/figures.py.
 """
 
 import argparse
@@ -26,6 +27,8 @@ sys.path.insert(0, str(HERE.parent))
 import certificate  # noqa: E402
 import figures  # noqa: E402
 import lx106  # noqa: E402
+import qemu  # noqa: E402
+import release  # noqa: E402
 
 FREE_GOAL = 28 * 1024  # with a connection
 FACADE_GOAL = 2048  # of an API beside the engine
@@ -35,7 +38,12 @@ BLOCK_GOAL = 60  # per cent of the largest free block
 STEP = 32  # bytes, of the search for the largest message
 PIECE = 256  # bytes, of what fills the heap
 STACK = 8192  # bytes
+STOCK = lx106.BUILD / "lx106-stock" / "firmware.elf"
+ROMFS = 0x402B0000  # see ports/lx106/lx106.ld
 RECONNECTS, MESSAGES = 1000, 20000
+
+# boot.py of docs/native.md.
+NATIVE = "import esp, gc\nesp.set_native_code_location(0xFE000, 0x2000)\ngc.threshold(4096)\n"
 
 # For the board. It has to be small: what is defined here is not free.
 START = """
@@ -45,6 +53,13 @@ def free():
     gc.collect()
     gc.collect()
     return gc.mem_free()
+"""
+
+OPEN = """
+ws{i} = websocket.createClient()
+ws{i}.on("receive", lambda ws, message: None)
+ws{i}.connect("{url}")
+sleep_ms(300)
 """
 
 CLIENT = """
@@ -227,11 +242,7 @@ def heap():
 
         found = {"prompt": free(), "import": free("import websocket")}
         for i in range(3):
-            found[f"{i + 1} open"] = free(
-                f"ws{i} = websocket.createClient()\n"
-                f"ws{i}.on('receive', lambda ws, message: None)\n"
-                f"ws{i}.connect({server.url + '0'!r})\n"
-                "sleep_ms(300)")
+            found[f"{i + 1} open"] = free(OPEN.format(i=i, url=server.url + "0"))
         found["all closed"] = free(
             "for ws in (ws0, ws1, ws2): ws.close()\nsleep_ms(300)\ndel ws, ws0, ws1, ws2")
         board.exec(CLIENT)
@@ -239,6 +250,37 @@ def heap():
         peak = numbers(board.exec(PEAK.format(url=server.url)))[-1]
         # As if the script were as small as the one above.
         found["1 KiB echo"] = peak + found["all closed"] - defined
+    server.close()
+    return found
+
+
+def unfrozen():
+    """Return {figure: [free bytes at the prompt, after import, connected]}."""
+    server = Server(1024)
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        release.lay_out(folder / "release", lx106.MPY_CROSS, {
+            "xtensa": lx106.BUILD / "natmod" / "xtensa" / "_wscore.mpy"})
+        for figure, package in (("heap lib", "esp8266"), ("heap rom", "esp8266"),
+                                ("heap rom any", "any")):
+            top = folder / "release" / package
+            files = {str(file.relative_to(top)): file.read_bytes()
+                     for file in sorted(top.rglob("*")) if file.suffix in (".py", ".mpy")}
+            packed = folder / "files"
+            if figure == "heap lib":
+                packed.write_bytes(lx106.pack({f"lib/{n}": data for n, data in files.items()}))
+                options = {"files": packed}
+            else:
+                packed.write_bytes(qemu.pack(files))
+                options = {"options": [
+                    "-device", f"loader,file={packed},addr={ROMFS:#x},force-raw=on"]}
+            with lx106.Board(firmware=STOCK, **options) as board:
+                board.until(b">>> ")
+                board.exec((NATIVE if package == "esp8266" else "") + START)
+                steps = "", "import websocket", OPEN.format(i=0, url=server.url + "0")
+                found[figure] = [numbers(board.exec(step + "\nprint(free())"))[-1]
+                                 for step in steps]
     server.close()
     return found
 
@@ -347,12 +389,17 @@ def main():
     connected, least, stack = tls()
     print(f"wss:// with a CA: {connected:,}; while it is made at least {least:,}, "
           f"and {stack:,} of the stack's {STACK:,} are used")
+    ways = {"heap": [free[k] for k in ("prompt", "import", "1 open")], **unfrozen()}
+    for way, (prompt, imported, connected) in ways.items():
+        print(f"{way}: {prompt:,}; imported {imported:,}; connected {connected:,}")
     if options.write:
+        ways = {way: ", ".join(f"{n:,}".replace(",", " ") for n in three)
+                for way, three in ways.items()}
+        figures.write(ways, figures.DOCS / "native.md")
+        figures.write(ways)
         figures.write({
             "heap tls": ", ".join(f"{n:,}".replace(",", " ") for n in (connected, least)),
             "stack tls": f"{stack:,}".replace(",", " "),
-            "heap": ", ".join(f"{free[k]:,}".replace(",", " ")
-                              for k in ("prompt", "import", "1 open")),
             "heap goal": "" if free["1 open"] >= FREE_GOAL else ": **not met**",
             "connections": ", ".join(
                 str(free[f"{i} open"] - free[f"{i + 1} open"]) for i in (1, 2)),
