@@ -76,8 +76,9 @@
 #endif
 #include "py/mperrno.h"
 #include "py/objstr.h"
-#if WS_SMALL
-// What has one caller only, or none, is made smaller.
+#if MICROPY_ENABLE_DYNRUNTIME
+// mpy_ld.py takes constants at the same offset of two files for one.  And what has one caller only,
+// or none, is made smaller.
 #define WS_API static
 #include "wscore.c"
 #else
