@@ -139,20 +139,17 @@ def package(folder, mpy, core, micropython):
     lib = folder / "lib"
     shutil.rmtree(lib, ignore_errors=True)
     (lib / "modwebsocket").mkdir(parents=True)
-    names = sorted(f"modwebsocket/{file.name}" for file in (ROOT / "modwebsocket").glob("*.py")
-                   if file.stem not in ("_wscore", "manifest"))
-    for name in (*names, "websocket.py"):
-        source = ROOT / "lua_compat" / name if name == "websocket.py" else ROOT / name
+    sources = {f"modwebsocket/{file.name}": file for file in (ROOT / "modwebsocket").glob("*.py")
+               if file.name != "manifest.py"}
+    sources["websocket.py"] = ROOT / "lua_compat/websocket.py"
+    native = BUILD / "natmod" / arch / "_wscore.mpy"
+    if not core and arch and native.exists():
+        shutil.copyfile(native, lib / native.name)
+    elif not core:
+        sources |= {file.name: file for file in (ROOT / "modwebsocket/wscore").glob("*.py")}
+    for name, source in sources.items():
         subprocess.run([BUILD / "mpy-cross/mpy-cross", "-O3", "-s", name, "-o",
                         (lib / name).with_suffix(".mpy"), source], check=True)
-    if not core:
-        native = BUILD / "natmod" / arch / "_wscore.mpy"
-        plain = ROOT / "modwebsocket/_wscore.py"
-        found = next((f for f in (native, plain) if arch and f.exists()), None)
-        if not found:
-            raise Failure(f"the board has no _wscore, and there is no {native}: `make natmod`, "
-                          "or flash a firmware that has it")
-        (lib / found.name).write_bytes(found.read_bytes())
     return [lib]
 
 

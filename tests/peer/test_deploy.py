@@ -8,6 +8,7 @@ from pathlib import Path
 
 import device
 import pytest
+import release
 from test_mpremote import Mpremote
 
 MICROPYTHON = Path(os.environ["MODWEBSOCKET_MPY_DIR"])
@@ -75,3 +76,13 @@ def test_board_of_another_mpy_version_is_refused(tmp_path):
     for mpy, native in ((version + 1, False), (version | (sub_version ^ 1) << 8 | 9 << 10, True)):
         with pytest.raises(device.Failure, match=rf"one makes {version}\.{sub_version}: .*"):
             device.package(tmp_path, mpy, not native, MICROPYTHON)
+
+
+def test_core_is_native_if_there_is_one_else_in_python(tmp_path):
+    version, sub_version = device.mpy_version(MICROPYTHON)
+    for arch, wanted in (("xtensa", "xtensa"), ("x86", None)):
+        mpy = version | sub_version << 8 | device.ARCHITECTURES.index(arch) << 10
+        (lib,) = device.package(tmp_path, mpy, False, MICROPYTHON)
+        assert release.architecture(lib / "_wscore.mpy") == wanted
+        assert (lib / "_sha1.mpy").exists() == (wanted is None)
+        assert (lib / "modwebsocket" / "link.mpy").exists()
