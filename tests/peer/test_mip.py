@@ -87,7 +87,7 @@ def run(mpremote, text):
 def run_example(mpremote, serve, before=""):
     """Runs README's first program, which has to do what it says there."""
     server = serve(echo, "websockets")
-    text = program(0).replace("{server}", f"{lx106.HOST}:{server.port}")
+    text = program(0, lx106.HOST, server.port)
     wait = "import time\nwhile ws.stage is None:\n    time.sleep_ms(10)\n"
     lines = run(mpremote, before + text + wait)
     server.result()
@@ -110,8 +110,7 @@ def test_example_runs_from_the_flash(mpremote, site, serve, tmp_path, package, b
 def test_example_runs_on_this_machine(interpreter, site, serve, tmp_path, package, native):
     fetch(f"{site}/{package}", tmp_path / "lib")
     server = serve(echo, "websockets")
-    text = TELL + program(0).replace("{server}", f"127.0.0.1:{server.port}")
-    result = interpreter(tmp_path / "lib").run(text)
+    result = interpreter(tmp_path / "lib").run(TELL + program(0, port=server.port))
     server.result()
     assert result.lines == [str(native), "got hello", "closed -6"], result
 
