@@ -32,7 +32,6 @@ class _Link(Link):
 
     def __init__(self, incoming, handler, ping_interval_ms, close_timeout_ms):
         self._start(incoming._conn, handler, ping_interval_ms, close_timeout_ms)
-        self._tls = None
         self._sock = self._stream = incoming._sock
         self._blocked = False
         self.status = 101

@@ -254,7 +254,6 @@ class WebSocket(Link):
         self._opened = True
         self._blocked = False
         self._sock = self._stream = sock
-        self._tls = None
         self._at = self._silent_at = ticks_ms()
         pump._adopt(self)
         pump._watch(self)

@@ -63,9 +63,13 @@ class Link:
 
     max_unanswered_pings = 2
 
+    # What few links have is set here, not in _start(): with it the table of a link's names, of 29,
+    # would be full, and each look-up of a method go through all of it.
     _full = False  # True: nothing is to be read, see aio.py
     _paused = False  # see flow.py
+    _tls = None  # else until its handshake is done
     response = None
+    no_memory = None  # see send()
 
     def __init__(self, url, handler, headers=(), defaults=(), protocols=(), name_port=False,
                  connect_timeout_ms=10000, ping_interval_ms=30000, close_timeout_ms=5000,
@@ -99,7 +103,6 @@ class Link:
                 trust[key] = options.pop(key)
         max_redirects = options.pop("max_redirects", 0)
         follows = max_redirects > 0
-        self._tls = None  # until its handshake is done
         if address[0] or follows:
             try:
                 from . import secure
@@ -151,7 +154,6 @@ class Link:
         self._close_timeout_ms = close_timeout_ms
         self._drained = False  # DRAINED is due once nothing waits
         self.notify_drained = False  # True: deliver DRAINED
-        self.no_memory = None  # see send()
         self.stage = "dns"
         self.cause = None
         self.errno = self.status = 0
@@ -553,7 +555,9 @@ class Link:
                 cause = "http"
                 self.errno = 0
         self._hang_up()
-        self._conn = self._tls = None  # 3 KiB, of which the next attempt has need
+        self._conn = None  # with TLS 3 KiB, of which the next attempt has need
+        if self._tls is not None:
+            self._tls = None
         self.send_now = _not_taken
         self.cause = self.cause or cause
         if self.stage in ("open", "closing"):
