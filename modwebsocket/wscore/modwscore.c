@@ -418,6 +418,10 @@ static int WS_CODE codec_event(codec_t *self) {
     self->payload_len = 0;
     for (;;) {
         if (self->state == WANT_HEADER) {
+            if (self->rx_at == self->rx_end) {
+                self->rx_at = self->rx_end = 0;
+                return WS_MORE;
+            }
             size_t used;
             int result = ws_decode_header(d, self->rx + self->rx_at, self->rx_end - self->rx_at,
                 &used);
