@@ -9,8 +9,9 @@ one hides what they do. Each client speaks the TLS that it has, 1.2 or 1.3.
 
 The styles of ours: `callback`, `asyncio` and `blocking` get a new object for each message;
 `buffer` is the engine's Connection on a blocking socket, into and from one buffer. Their buffers
-are 64 KiB, so that any of the messages fits. With --peers other people's clients for MicroPython
-take part: those of board.py.
+are 64 KiB, so that any of the messages fits. Among the goals stands what is the most at 64 KiB: a
+client that reads as many bytes and writes a frame made before. With --peers other people's clients
+for MicroPython take part: those of board.py.
 
 --write puts the tables into docs/speed.md, and what README.md says of them there.
 """
@@ -55,6 +56,7 @@ CASES = {
     "1 KiB, 32 in flight": ("text", 1024, 32, 100),
     "64 KiB, MB/s": ("binary", 65536, 1, 4),
 }
+RAW, RAW_COLUMN, RAW_COUNT = "raw", "64 KiB, MB/s", 3000  # about as long as TURN_MS
 COUNTED = {"16 B": ("text", 16, 1), "1 KiB": ("text", 1024, 1)}
 FEW, MANY = 100, 300
 
@@ -146,12 +148,15 @@ def command(client, argument, urls):
 
 def turn(client, server, scheme):
     """{column: messages per second, or MB/s} of one client's turn. Raises ValueError."""
-    if client not in OURS + PYPI:
+    if client not in OURS + PYPI + (RAW,):
         found = {}
         for column, (*case, count) in CASES.items():
             server.tell(*case, count=count)
             found |= exchange(server, command(client, count, [server.url(scheme)]), [column])
         return found
+    if client == RAW:
+        url = server.url(scheme, *CASES[RAW_COLUMN][:-1], count=RAW_COUNT)
+        return exchange(server, command(client, server.ca, [url]), [RAW_COLUMN])
     urls = [server.url(scheme, *case, ms=TURN_MS) for *case, _ in CASES.values()]
     return exchange(server, command(client, server.ca, urls), CASES)
 
@@ -191,7 +196,7 @@ def speeds(clients, server, scheme, rounds):
                 for column, speed in turn(client, server, scheme).items():
                     found.setdefault((client, column), []).append(speed)
             except ValueError as e:
-                if client in OURS + PYPI:
+                if client in OURS + PYPI + (RAW,):
                     raise
                 print(client, e, flush=True)
                 failed.add(client)
@@ -245,6 +250,8 @@ def print_goals(table, counts):
         ratio = table[client, column] / table[other, column]
         lines.append(f"* {client}, {column}: {ratio:.2f} × {TITLES[other]}; goal ≥ {times}, "
                      f"{figures.verdict(-ratio, -times)}")
+    ratio = table[RAW, RAW_COLUMN] / table["websockets", RAW_COLUMN]
+    lines.append(f"* no WebSocket at all, {RAW_COLUMN}: {ratio:.2f} × {TITLES['websockets']}")
     for client, column, most in COUNT_GOALS:
         count = round(counts[client, column])
         lines.append(f"* {client}, {column}: {figures.rounded(count)} instructions; goal ≤ "
@@ -281,7 +288,7 @@ def main():
 
     print(f"echo over loopback, messages/s, median of {options.rounds}; server: picows, uvloop")
     with one_cpu(), Server() as server:
-        table = speeds(clients + peers, server, "ws", options.rounds)
+        table = speeds(clients + peers + (RAW,), server, "ws", options.rounds)
         lines = print_table("ws", clients + peers, CASES, table)
         secure = speeds(clients, server, "wss", options.rounds)
         lines += print_table("wss", clients, CASES, secure)

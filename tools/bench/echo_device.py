@@ -5,7 +5,8 @@
 
 Sends back what comes from each URL, until that closes. STYLE: callback (a new object for each
 message), buffer (a Connection of the engine on a socket of the script's, into one buffer),
-asyncio, blocking. FOLDER/NAME: echo() of a client bench_NAME.py, see board.py.
+asyncio, blocking; raw, for binary messages of 64 KiB: no WebSocket. FOLDER/NAME: echo() of a
+client bench_NAME.py, see board.py.
 """
 
 import sys
@@ -90,6 +91,29 @@ def buffer(url):
     stream.close()
 
 
+def raw(url):
+    # What MicroPython could reach at best: looks at nothing, and sends the same frame each time.
+    import _wscore
+
+    stream, conn = connect(url)
+    length, count = int(url.split("/")[4]), int(url.split("/")[7])
+    head = length.to_bytes(8, "big")
+    key = b"\x12\x34\x56\x78"
+    frame = b"\x82\xff" + head + key
+    payload = bytearray(b"x" * length)
+    _wscore.mask(payload, key, 0)
+    frame += payload
+    message = bytearray(10 + length)
+    into = memoryview(message)[len(conn.codec.read()):]
+    for _ in range(count):
+        stream.readinto(into)
+        stream.write(frame)
+        into = message
+    stream.readinto(bytearray(4))
+    stream.write(b"\x88\x82\0\0\0\0\x03\xe8")
+    stream.close()
+
+
 def tasks(url):
     import asyncio
 
@@ -113,7 +137,8 @@ def blocking(url):
             ws.send(message, ws.opcode)
 
 
-STYLES = {"callback": callback, "buffer": buffer, "asyncio": tasks, "blocking": blocking}
+STYLES = {"callback": callback, "buffer": buffer, "raw": raw, "asyncio": tasks,
+          "blocking": blocking}
 if style in STYLES:
     for url in urls:
         STYLES[style](url)
