@@ -28,6 +28,7 @@ _CLOSED = const(3)
 _NOT_TAKEN = const(-2)
 _EBUSY = const(16)  # not in every port's errno, as
 _EPIPE = const(32)
+_NO_NAME = const(-2)  # what getaddrinfo() says elsewhere
 _TLS_EOF = const(0x7280)  # mbedTLS: TCP ended, and TLS had not
 _BODY_MS = const(1000)  # for what a server says besides no
 
@@ -307,7 +308,8 @@ class Link:
             try:
                 self._addresses = socket.getaddrinfo(*self._addresses)
             except OSError as e:
-                self.errno = e.errno
+                # The unix port's is a text.
+                self.errno = e.errno if isinstance(e.errno, int) else _NO_NAME
                 self._addresses = None
             if not self._addresses:
                 return self._end("dns")
