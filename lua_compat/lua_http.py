@@ -16,14 +16,11 @@ Source: https://daurnimator.github.io/lua-http/0.4/#http.websocket
 """
 
 # Few names: each costs heap, as does every function.
+import sys
+
 from micropython import const
 
-import modwebsocket
-from modwebsocket import blocking
-
-_EINVAL = const(22)
 _EPIPE = const(32)
-_ELOOP = const(40)
 _ENOTCONN = const(107)
 _ETIMEDOUT = const(110)
 _TEXT = const(1)
@@ -35,6 +32,23 @@ _FOREVER_MS = const(1 << 28)  # three days, and within what ticks_diff() can tel
 
 
 # Tables are tuples, not dicts: a frozen constant costs no RAM.
+
+
+def _load(name):
+    # The module of this name, loaded once it is needed.
+    modules = sys.modules
+    if modules.get(name):
+        return modules[name]
+    before = list(modules)
+    try:
+        __import__(name)
+    except BaseException:
+        # On what MicroPython leaves of modules that it could not import, the next import crashes.
+        for one in modules:
+            if one not in before:
+                modules.pop(one, None)
+        raise
+    return modules[name]
 
 
 def _find(table, key, step, default):
@@ -79,35 +93,21 @@ def build_frame(desc):
     mask, four ints, default random; data: str or bytes-like, default none.
     Raises ValueError: Invalid WebSocket opcode; a control frame with more than 125 bytes.
     """
-    import os
-
-    from _wscore import mask
-
-    data = bytearray(memoryview(desc.get("data") or b""))
+    data = memoryview(desc.get("data") or b"")
     first = desc.get("opcode")
     if first is None or not 0 <= first <= 15:
         raise ValueError("Invalid WebSocket opcode")
-    n = len(data)
-    if first >= _CLOSE and n > 125:
+    if first >= _CLOSE and len(data) > 125:
         raise ValueError(
             "WebSocket control frames MUST have a payload length of 125 bytes or less."
         )
-    for name, bit in (("FIN", 128), ("RSV1", 64), ("RSV2", 32), ("RSV3", 16)):
+    bit = 128
+    for name in ("FIN", "RSV1", "RSV2", "RSV3"):
         if desc.get(name):
             first |= bit
-    masked = 128 if desc.get("MASK") else 0
-    if n < 126:
-        head = bytes((first, masked | n))
-    elif n < 65536:
-        head = bytes((first, masked | 126)) + n.to_bytes(2, "big")
-    else:
-        head = bytes((first, masked | 127)) + n.to_bytes(8, "big")
-    if masked:
-        key = desc.get("key")
-        key = os.urandom(4) if key is None else bytes(key)
-        mask(data, key, 0)
-        head += key
-    return head + data
+        bit >>= 1
+    build = _load("modwebsocket.frames").build
+    return build(first, data, bool(desc.get("MASK")), desc.get("key"))
 
 
 def read_frame(sock, deadline=None):
@@ -116,9 +116,17 @@ def read_frame(sock, deadline=None):
     deadline: what time.ticks_ms() will be then, None: none.
     Returns (frame, None, None) or (None, message, errno): of a frame that is cut, EILSEQ.
     """
-    from .lua_http_server import read_frame
-
-    return read_frame(sock, deadline)
+    try:
+        first, key, data = _load("modwebsocket.frames").read(sock, deadline)
+    except OSError as e:
+        return _failure("read_frame", e.errno)
+    frame = {"opcode": first & 15, "MASK": bool(key), "length": len(data), "data": data}
+    for name in ("FIN", "RSV1", "RSV2", "RSV3"):
+        frame[name] = bool(first & 128)
+        first <<= 1
+    if key:
+        frame["key"] = tuple(key)
+    return frame, None, None
 
 
 def build_close(code=None, message=None, mask=False):
@@ -200,54 +208,6 @@ class Headers:
 # ---- WebSockets
 
 
-def _url(uri):
-    # ws:// or wss://; and what a table (dict) means.
-    if isinstance(uri, dict):
-        scheme, host = uri.get("scheme"), uri.get("host")
-        if not scheme or not host:
-            raise ValueError("URI must include a host" if scheme else "URI missing scheme")
-        if ":" in host:
-            host = "[%s]" % host
-        if uri.get("userinfo"):
-            host = "%s@%s" % (uri["userinfo"], host)
-        if uri.get("port"):
-            host = "%s:%s" % (host, uri["port"])
-        query = uri.get("query")
-        uri = "%s://%s%s" % (scheme, host, uri.get("path") or "/")
-        if query:
-            uri += "?" + query
-    if uri[:4].lower() == "http":
-        at = uri.find(":")
-        uri = "ws" + uri[4:at].lower() + uri[at:]
-    try:
-        modwebsocket.pump.load_handshake()[1].parse(uri)
-    except modwebsocket.URLError as e:
-        text = "invalid URI"
-        if e.args[0] == "scheme":
-            text = "scheme not valid" if "://" in uri else "URI missing scheme"
-        elif e.args == ("host", ""):
-            text = "URI must include a host"
-        raise ValueError(text)
-    return uri
-
-
-class Request:
-    """What a client will ask for, until connect(): change it as you like.
-
-    url: str. headers: Headers, sent besides those of the upgrade. follow_redirects, max_redirects:
-    default True, 5. ctx: a tls.SSLContext for wss://. options: dict, of Link.
-    """
-
-    def __init__(self, url, options):
-        """url, options: see above."""
-        self.url = url
-        self.headers = Headers()
-        self.follow_redirects = True
-        self.max_redirects = 5
-        self.ctx = None
-        self.options = options
-
-
 def new(type):
     """A bare WebSocket, "client" or "server".  Raises ValueError.
 
@@ -266,25 +226,12 @@ def new_from_uri(uri, protocols=None, **options):
     duplicate protocol, invalid protocol.
     Differs: no HSTS, cookies and proxies; no certificates are known beforehand.
     """
-    ws = WebSocket("client")
-    ws.request = Request(_url(uri), options)
-    if protocols is not None:
-        ws.protocols = []
-        is_token = modwebsocket.pump.load_handshake()[0].is_token
-        for protocol in protocols:
-            if protocol in ws.protocols:
-                raise ValueError("duplicate protocol")
-            if not is_token(protocol):
-                raise ValueError("invalid protocol")
-            ws.protocols.append(protocol)
-    return ws
+    return _load("lua_compat.lua_http_client").from_uri(uri, protocols, options)
 
 
 def new_stream(sock, **options):
     """The stream of a socket that a listening one accepted; see lua_http_server.Stream."""
-    from .lua_http_server import Stream
-
-    return Stream(sock, **options)
+    return _load("lua_compat.lua_http_server").Stream(sock, **options)
 
 
 def new_from_stream(stream, headers):
@@ -294,9 +241,7 @@ def new_from_stream(stream, headers):
     Headers or a dict with names in lower case. Without side effects; accept() is next.
     Differs: stream.refuse(message) tells the client.
     """
-    from .lua_http_server import from_stream
-
-    return from_stream(stream, headers)
+    return _load("lua_compat.lua_http_server").from_stream(stream, headers)
 
 
 class WebSocket:
@@ -333,72 +278,14 @@ class WebSocket:
         Raises ValueError if this is no new client, or for wrong options; TypeError,
         NotImplementedError (no TLS), MemoryError, RuntimeError in a handler or an asyncio task.
         """
-        if self.type != "client" or self.readyState:
+        if self.type != "client" or self.readyState or self.request is None:
             raise ValueError("no new client")
-        request = self.request
-        options = {"ping_interval_ms": 0, "close_timeout_ms": _ms(self.close_timeout)}
-        options.update(request.options)
-        if request.ctx:
-            options["context"] = request.ctx
-        defaults = [("User-Agent", "modwebsocket/" + modwebsocket.__version__)]
-        if self.protocols:
-            defaults.append(("Sec-WebSocket-Protocol", ",".join(self.protocols)))
-        options["defaults"] = defaults
-        options["headers"] = [pair for pair in request.headers if pair[0][:1] != ":"]
-        options["max_redirects"] = request.max_redirects if request.follow_redirects else 0
-        timeout_ms = _ms(timeout)
         try:
-            ws = blocking.WebSocket(
-                request.url,
-                timeout_ms=_FOREVER_MS if timeout_ms < 0 else timeout_ms,
-                protocols=self.protocols or (),
-                keep_response=True,
-                **options
-            )
-        except modwebsocket.HandshakeError as e:
-            return self._refused(e)
-        except OSError as e:
-            if len(e.args) > 1 and not 0 < e.errno < 256:
-                return None, "connect: %s" % e.args[1], e.errno
-            return _failure("connect", e.errno)
-        response = ws.link.response
-        ws.link.response = None
-        self._take_headers(response.status, response.headers)
-        self.protocol = self.headers.get("sec-websocket-protocol")
-        self.request = None
-        self._ws = ws
-        self.socket = ws.link._sock
-        self.readyState = 1
-        return True, None, None
-
-    def _take_headers(self, status, headers):
-        self.headers = Headers(headers.items())
-        self.headers.upsert(":status", "%d" % status)
-
-    def _refused(self, error):
-        self._take_headers(error.status, error.headers)
-        text = error.args[0]
-        if text == "redirect: too many":
-            return None, text, _ELOOP
-        if text[:5] == "HTTP " and text[5:].isdigit():
-            text = "status code not 101"
-        elif text == "Connection" and not self.headers.has("connection"):
-            text = "invalid connection header"
-        elif text == "Sec-WebSocket-Extensions":
-            is_token = modwebsocket.pump.load_handshake()[0].is_token
-            for one in self.headers.get(text).split(","):
-                if one.strip() and not is_token(one.split(";")[0].strip()):
-                    text = "invalid sec-websocket-extensions header"
-        words = (
-            "HTTP version", "websockets only supported with HTTP 1.x",
-            "not HTTP", "websockets only supported with HTTP 1.x",
-            "Upgrade", "upgrade header not websocket",
-            "Connection", "connection header doesn't contain upgrade",
-            "Sec-WebSocket-Accept", "sec-websocket-accept header incorrect",
-            "Sec-WebSocket-Extensions", "extensions not supported",
-            "Sec-WebSocket-Protocol", "unexpected protocol",
-        )  # fmt: skip
-        return None, _find(words, text, 2, text)[0], _EINVAL
+            return _load("lua_compat.lua_http_client").connect(self, timeout)
+        finally:
+            # Its memory is the user's again.
+            if sys.modules.pop("lua_compat.lua_http_client", None):
+                del sys.modules["lua_compat"].lua_http_client
 
     def accept(self, options=None, timeout=None):
         """Answer the request: (True, None, None) or (None, message, errno).
@@ -407,11 +294,9 @@ class WebSocket:
         that are welcome, the best first.
         Raises ValueError if this is no new server, or for a malformed header.
         """
-        if self.type != "server" or self.readyState:
+        if self.type != "server" or self.readyState or self.stream is None:
             raise ValueError("no new server")
-        from .lua_http_server import accept
-
-        return accept(self, options or {}, timeout)
+        return _load("lua_compat.lua_http_server").accept(self, options or {}, timeout)
 
     # ---- Open
 
@@ -423,9 +308,7 @@ class WebSocket:
             return _failure(op, _EPIPE)
         if self._ws is None:
             # Of new().
-            from .lua_http_server import adopt
-
-            adopt(self)
+            _load("lua_compat.lua_http_server").adopt(self)
         return None
 
     def receive(self, timeout=None):
@@ -441,10 +324,13 @@ class WebSocket:
             try:
                 data = ws.recv(_ms(timeout))
                 return data, "binary" if ws.opcode == _BINARY else "text", None
-            except blocking.ConnectionClosed:
-                result = self._ended()
             except OSError as e:
-                result = _failure("receive", e.errno)
+                from modwebsocket.closed import ConnectionClosed
+
+                if isinstance(e, ConnectionClosed):
+                    result = self._ended()
+                else:
+                    result = _failure("receive", e.errno)
         self.last_error = result
         return result
 
@@ -479,7 +365,7 @@ class WebSocket:
                 return
             yield data, kind
 
-    def _do(self, op, timeout, function, *args):
+    def _do(self, op, timeout, method, *args):
         if self.readyState == 2:
             return _failure(op, _EPIPE)
         result = self._cannot(op)
@@ -487,7 +373,7 @@ class WebSocket:
             return result
         try:
             self._ws._timeout_ms = _ms(timeout)
-            function(self._ws, *args)
+            getattr(self._ws, method)(*args)
         except OSError as e:
             error = e.errno
             return _failure(op, _EPIPE if error == _ENOTCONN else error)
@@ -501,7 +387,7 @@ class WebSocket:
         """
         closing = frame.get("opcode") == _CLOSE
         data = build_frame(frame)
-        result = self._do("send_frame", timeout, blocking.WebSocket.send_raw, data, closing)
+        result = self._do("send_frame", timeout, "send_raw", data, closing)
         if closing and result[0]:
             self.readyState = 2
         return result
@@ -521,7 +407,7 @@ class WebSocket:
             masked = self.type == "client"
             frame = {"FIN": True, "MASK": masked, "opcode": opcode, "data": data}
             return self.send_frame(frame, timeout)
-        return self._do("send", timeout, blocking.WebSocket.send, data, opcode)
+        return self._do("send", timeout, "send", data, opcode)
 
     def send_ping(self, data=b"", timeout=None):
         """Send a ping, of at most 125 bytes; see send()."""

@@ -3,7 +3,7 @@ from typing import Any, Literal, TypedDict
 
 from typing_extensions import Buffer
 
-from . import lua_http_server
+from . import lua_http_client, lua_http_server
 
 _Failed = tuple[None, str | None, int]
 _Done = tuple[Literal[True], None, None] | _Failed
@@ -54,16 +54,6 @@ class Headers:
     def each(self) -> Iterator[tuple[str, str]]: ...
     def __iter__(self) -> Iterator[tuple[str, str]]: ...
 
-class Request:
-    url: str
-    headers: Headers
-    follow_redirects: bool
-    max_redirects: int
-    ctx: object
-    options: dict[str, Any]
-
-    def __init__(self, url: str, options: dict[str, Any]) -> None: ...
-
 def new(type: Literal["client", "server"]) -> WebSocket: ...
 def new_from_uri(
     uri: str | _URI, protocols: Iterable[str] | None = None, **options: Any
@@ -81,7 +71,7 @@ class WebSocket:
     protocols: list[str] | None
     headers: Headers | None
     key: str | None
-    request: Request
+    request: lua_http_client.Request
     stream: lua_http_server.Stream | None
     socket: object
     last_error: _Failed | None

@@ -1,20 +1,16 @@
-"""The server's side of `lua_http`, and what few need of it.  Loaded by it when it is used."""
+"""The server's side of `lua_http`.  Loaded by it when it is used."""
 
-import select
-from errno import EINVAL, ETIMEDOUT
-from time import ticks_diff, ticks_ms
+from errno import EINVAL
 
 from micropython import const
 
 from _wscore import accept as accept_key
-from _wscore import mask
 from modwebsocket import HandshakeError, pump
 from modwebsocket.accepting import Incoming
 from modwebsocket.upgrade import head
 
 from .lua_http import Headers, WebSocket, _failure, _ms
 
-_EILSEQ = const(84)  # not in every port's errno
 _MAX_FRAME_LEN = const(1 << 20)
 _UPGRADE = ("upgrade header not websocket", "unsupported sec-websocket-version")  # are 426
 
@@ -149,47 +145,3 @@ def adopt(ws):
     """Have a bare one serve the socket that it was given."""
     role = 0 if ws.type == "client" else 1  # see events.py
     _open(ws, Incoming(ws.socket, role, max_message_len=_MAX_FRAME_LEN), b"", -1)
-
-
-def read_frame(sock, deadline):
-    """See lua_http.read_frame()."""
-    frame = {}
-    try:
-        first, second = _read(sock, 2, deadline)
-        for name, bit in (("FIN", 128), ("RSV1", 64), ("RSV2", 32), ("RSV3", 16)):
-            frame[name] = bool(first & bit)
-        frame["opcode"] = first & 15
-        frame["MASK"] = bool(second & 128)
-        n = second & 127
-        if n > 125:
-            n = int.from_bytes(_read(sock, 2 if n == 126 else 8, deadline), "big")
-        if n > _MAX_FRAME_LEN:
-            return _failure("read_frame", EINVAL)
-        frame["length"] = n
-        key = _read(sock, 4, deadline) if frame["MASK"] else b""
-        data = _read(sock, n, deadline)
-    except OSError as e:
-        return _failure("read_frame", e.errno)
-    if key:
-        frame["key"] = tuple(key)
-        mask(data, key, 0)
-    frame["data"] = bytes(data)
-    return frame, None, None
-
-
-def _read(sock, n, deadline):
-    # Exactly n bytes.
-    data = bytearray(n)
-    view = memoryview(data)
-    poller = select.poll()
-    poller.register(sock, select.POLLIN)
-    have = 0
-    while have < n:
-        left = -1 if deadline is None else max(ticks_diff(deadline, ticks_ms()), 0)
-        if not poller.poll(left):
-            raise OSError(ETIMEDOUT)
-        got = sock.readinto(view[have:])
-        if got == 0:
-            raise OSError(_EILSEQ)
-        have += got or 0
-    return data

@@ -9,7 +9,7 @@ import socket
 
 import websocket
 from _wscore import Codec, accept, call, check, mask
-from lua_compat import defold, lua_http, lua_http_server
+from lua_compat import defold, lua_http, lua_http_client, lua_http_server
 from lua_compat.qsys import WebSocket
 from modwebsocket import (
     HandshakeError,
@@ -19,6 +19,7 @@ from modwebsocket import (
     accepting,
     aio,
     connect,
+    frames,
     handshake,
     native,
     pump,
@@ -142,6 +143,8 @@ defold.connect("ws://example.com/", {"timeout": 1000, "headers": "A: b\r\n"}, la
 
 lua = lua_http.new_from_uri("ws://example.com", ["chat"], cadata="/ca.pem")
 lua = lua_http.new_from_uri({"scheme": "wss", "host": "example.com", "port": 1}, pin="00" * 32)
+lua = lua_http_client.from_uri("ws://example.com", None, {})
+print(lua_http_client.connect(lua, None))
 lua.request.headers.append("X-A", "b")
 lua.request.max_redirects = 0
 done, why, errno = lua.connect(2.5)
@@ -157,6 +160,7 @@ lua.close(1000, "bye", 3)
 print(lua.last_error, lua.got_close_code, lua.got_close_message, lua_http.new("client"))
 print(lua_http.build_frame({"opcode": 1}), lua_http.parse_close(b""))
 print(lua_http.read_frame(socket.socket(), 5), lua_http.check((1, None, None)))
+print(frames.build(0x81, "x", True, (1, 2, 3, 4)), frames.read(socket.socket(), max_len=9)[2])
 stream_of = lua_http.new_stream(socket.socket(), max_message_len=99)
 request_headers, why, errno = stream_of.get_headers(5)
 if request_headers:
