@@ -60,6 +60,15 @@ def test_largest_message_takes_60_percent_of_the_largest_free_block(record_prope
         assert length >= block * memory.BLOCK_GOAL / 100
 
 
+@pytest.mark.parametrize("name", memory.FACADES)
+def test_importing_an_api_takes_2_kib_at_most(name, record_property):
+    length, connected = memory.facade(name)
+    print(f"{name}: {length}, connected: {connected} free")
+    record_property("heap", (length, connected))
+    assert 0 < length <= memory.FACADE_GOAL
+    assert connected >= 24 * 1024
+
+
 @pytest.mark.parametrize(("path", "turn"), [
     ("0", "ws.send(data, 2)"),
     ("0", "ws.send(b'', 9)"),
