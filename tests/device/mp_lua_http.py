@@ -13,6 +13,14 @@ GOOD = {
 }  # fmt: skip
 
 
+def error(function, *args):
+    try:
+        function(*args)
+    except ValueError as e:
+        return e.args[0]
+    return None
+
+
 def test_build_frame_has_the_rfcs_vectors():
     hello = {"FIN": True, "MASK": False, "opcode": 1, "data": "Hello"}
     assert build_frame(hello) == b"\x81\x05Hello"
@@ -41,8 +49,13 @@ def test_build_frame_sets_each_reserved_bit():
 
 
 def test_build_frame_checks_opcode_and_length():
-    for frame in ({"opcode": -1}, {"opcode": 16}, {}, {"opcode": 8, "data": "f" * 200}):
-        raises(ValueError, build_frame, frame)
+    for frame in ({"opcode": -1}, {"opcode": 16}, {}):
+        assert error(build_frame, frame) == "Invalid WebSocket opcode"
+    for n, text in (
+        (125, None),
+        (126, "WebSocket control frames MUST have a payload length of 125 bytes or less."),
+    ):
+        assert error(build_frame, {"opcode": 8, "data": "f" * n}) == text
 
 
 def test_close_frames():
@@ -52,7 +65,8 @@ def test_close_frames():
     assert build_close(1000, "error", False) == frame
     frame["data"] = b""
     assert build_close(None, None, False) == frame
-    raises(ValueError, build_close, 1000, "f" * 200, False)
+    assert error(build_close, 1000, "f" * 123) is None
+    assert error(build_close, 1000, "f" * 124) == "Close reason must be <=123 bytes"
     assert parse_close(b"") == (None, None) and parse_close(b"\3") == (None, None)
     assert parse_close(b"\3\xe8") == (1000, None)
     assert parse_close(b"\3\xe8error") == (1000, b"error")
@@ -66,15 +80,9 @@ def test_new_says_what_it_is_and_can_be_closed():
     assert str(lua_http.new("server")) == 'http.websocket{type="server";readyState=0}'
     raises(ValueError, lua_http.new, "peer")
     raises(ValueError, ws.connect)
+    raises(ValueError, lua_http.new("client").connect)
+    raises(ValueError, lua_http.new("server").accept)
     assert lua_http.methods is lua_http.mt is lua_http.WebSocket
-
-
-def error(function, *args):
-    try:
-        function(*args)
-    except ValueError as e:
-        return e.args[0]
-    return None
 
 
 def test_new_from_uri_checks_it():
@@ -112,6 +120,31 @@ def test_new_from_stream_takes_a_dict_and_a_socket():
     stream.type = "client"
     raises(ValueError, new_from_stream, stream, GOOD)
     sock.close()
+
+
+def test_new_from_stream_says_what_is_wrong_first():
+    stream = lua_http.new_stream(socket.socket())
+    headers = {"sec-websocket-protocol": "a, a", "connection": "a b"}
+    stream.version = 2.0
+    for name, value, text in (
+        ("version", 1.0, "websockets only supported with HTTP 1.x"),
+        ("version", 1.1, "upgrade headers MUST be ignored in HTTP 1.0"),
+        ("upgrade", "WebSocket", "upgrade header not websocket"),
+        ("connection", "close", "invalid connection header"),
+        ("connection", "close, Upgrade", "connection header doesn't contain upgrade"),
+        ("sec-websocket-key", "foo", "missing sec-websocket-key"),
+        ("sec-websocket-version", "13", "unsupported sec-websocket-version"),
+        ("sec-websocket-protocol", "a, a@", "duplicate protocol"),
+        ("sec-websocket-protocol", "a, b", "invalid sec-websocket-protocol header"),
+    ):  # fmt: skip
+        assert new_from_stream(stream, headers) == (None, text, 22)
+        if name == "version":
+            stream.version = value
+        else:
+            headers[name] = value
+    ws, text, errno = new_from_stream(stream, headers)
+    assert (ws.protocols, text, errno) == (["a", "b"], None, None)
+    stream.close()
 
 
 def test_headers_keep_their_order_and_know_no_case():

@@ -9,7 +9,7 @@ import lx106
 import pytest
 from peer.certificates import Certificates
 from peer.proxy import Proxy
-from peer.servers import KINDS, Loop
+from peer.servers import KINDS, Loop, free_port
 from peer.styles import BOTH, STYLES, URL, in_style
 
 # For scripts that look at certificates: the emulated board starts in 2000, as a chip does.
@@ -235,3 +235,48 @@ def play(serve, target):
         return play.result.lines
 
     return play
+
+
+@pytest.fixture
+def api(request, play):
+    """As play(), with the test module's PRELUDE before the script."""
+    return lambda handler, script, *args, **options: play(
+        handler, request.module.PRELUDE + textwrap.dedent(script), *args, **options)
+
+
+@pytest.fixture
+def alone(request, target):
+    """alone(script) runs one that needs no server behind the test module's PRELUDE.
+
+    Returns its lines.
+    """
+
+    def alone(script):
+        result = target.run(request.module.PRELUDE + textwrap.dedent(script))
+        assert (result.errors, result.status) == ("", 0), result
+        return result.lines
+
+    return alone
+
+
+@pytest.fixture
+def listening(request, target):
+    """listening(text, client) runs a server's script, behind the test module's SERVER, and then a
+    client(port); returns the script's lines and what the client returned.
+    """
+
+    def listening(text, client):
+        port = free_port()
+        target.forward(port)
+        process = target.start(request.module.SERVER + textwrap.dedent(text), port)
+        process.until("serving")
+        try:
+            got = client(port)
+        except BaseException as e:
+            e.add_note(f"the script: {process.result(20)}")
+            raise
+        result = process.result(20)
+        assert (result.status, result.errors) == (0, ""), result
+        return result.lines, got
+
+    return listening

@@ -34,6 +34,13 @@ for name in ("websockets", "aiohttp", "asyncio"):
     logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
+def free_port():
+    """A port on which nobody listens."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 class Loop:
     """An asyncio loop in a thread."""
 
@@ -414,6 +421,29 @@ class Wire:
         """Ends TCP by a reset."""
         await asyncio.sleep(self._sent_at + HARD_S - asyncio.get_running_loop().time())
         reset(self.writer)
+
+
+async def close(wire):
+    """A handler: closes once it is open; returns the request's head, str."""
+    await wire.open(frame(FIN | CLOSE, close_payload(1000)))
+    await wire.rest()
+    return wire.head.decode()
+
+
+async def wait(wire, start=None):
+    """A handler: answers a closing handshake; returns the frames that came.
+
+    start: an asyncio.Event; before it nothing is read.
+    """
+    await wire.open()
+    if start:
+        await start.wait()
+    frames = [await wire.frame()]
+    while frames[-1][0] != CLOSE:
+        frames.append(await wire.frame())
+    await wire.send(frame(FIN | CLOSE, frames[-1][1]))
+    await wire.close()
+    return frames
 
 
 class WireServer(Server):

@@ -2,15 +2,14 @@
 
 import asyncio
 import socket
-import textwrap
 
 import pytest
 import websockets.asyncio.client
 import websockets.exceptions
 from peer.servers import CLOSE, FIN, TEXT, close_payload, frame
-from peer.test_serve import KEY, free_port
+from peer.test_serve import KEY
 
-PRELUDE = """
+SERVER = """
 import socket, sys
 from modwebsocket import accepting, HandshakeError
 from modwebsocket.blocking import ConnectionClosed
@@ -25,26 +24,7 @@ REQUEST = (f"GET /a?b HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: U
            f"Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n").encode()
 
 
-@pytest.fixture
-def serving(target):
-    """serving(text, client) runs a server's script and a client(port); returns the lines."""
-
-    def serving(text, client):
-        port = free_port()
-        target.forward(port)
-        process = target.start(PRELUDE + textwrap.dedent(text), port)
-        process.until("serving")
-        try:
-            got = client(port)
-        finally:
-            result = process.result(20)
-        assert (result.status, result.errors) == (0, ""), result
-        return result.lines, got
-
-    return serving
-
-
-def test_server_echoes(serving):
+def test_server_echoes(listening):
     async def visit(port):
         connect = websockets.asyncio.client.connect
         async with asyncio.timeout(30), connect(
@@ -56,7 +36,7 @@ def test_server_echoes(serving):
             await (await ws.ping())
             return ws.subprotocol
 
-    lines, got = serving("""
+    lines, got = listening("""
         incoming = accepting.Incoming(listener.accept()[0])
         request = incoming.request()
         ws = incoming.open(request.answer(request.check(["foo"])))
@@ -69,7 +49,7 @@ def test_server_echoes(serving):
     assert lines == ["/a?b websocket 101", "peer 1000"]
 
 
-def test_two_connections_take_turns(serving):
+def test_two_connections_take_turns(listening):
     async def visit(port):
         connect = websockets.asyncio.client.connect
         url = f"ws://127.0.0.1:{port}/"
@@ -78,7 +58,7 @@ def test_two_connections_take_turns(serving):
             await two.send("2")
             return await one.recv(), await two.recv()
 
-    lines, got = serving("""
+    lines, got = listening("""
         def accepted():
             incoming = accepting.Incoming(listener.accept()[0], parts=True)
             request = incoming.request()
@@ -105,12 +85,12 @@ def exchange(port, data):
         return answer
 
 
-def test_server_refuses_and_hangs_up(serving):
+def test_server_refuses_and_hangs_up(listening):
     def client(port):
         return [exchange(port, data) for data in
                 (b"GET / HTTP/2.0\r\n\r\n", REQUEST.replace(b"13", b"12"), b"POST /", b"x" * 5000)]
 
-    lines, answers = serving("""
+    lines, answers = listening("""
         for _ in range(4):
             incoming = accepting.Incoming(listener.accept()[0])
             try:
@@ -126,12 +106,12 @@ def test_server_refuses_and_hangs_up(serving):
     assert [a.split(b" ")[1] for a in answers] == [b"505", b"426", b"408", b"414"]
 
 
-def test_what_came_behind_the_request_is_read(serving):
+def test_what_came_behind_the_request_is_read(listening):
     def client(port):
         hello = bytes((FIN | TEXT, 0x85, 0, 0, 0, 0)) + b"hello"
         return exchange(port, REQUEST + hello)
 
-    lines, answer = serving("""
+    lines, answer = listening("""
         incoming = accepting.Incoming(listener.accept()[0])
         request = incoming.request()
         ws = incoming.open(request.answer(request.check()), close_timeout_ms=300)
@@ -148,8 +128,8 @@ def test_what_came_behind_the_request_is_read(serving):
 
 
 @pytest.mark.not_on("lx106", "it has no sys.atexit()")
-def test_what_a_script_leaves_open_is_closed_with_1001(serving):
-    lines, answer = serving("""
+def test_what_a_script_leaves_open_is_closed_with_1001(listening):
+    lines, answer = listening("""
         incoming = accepting.Incoming(listener.accept()[0])
         request = incoming.request()
         ws = incoming.open(request.answer(request.check()), close_timeout_ms=300)

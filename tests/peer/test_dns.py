@@ -9,6 +9,7 @@ from dnslib.server import BaseResolver, DNSLogger, DNSServer
 from peer.certificates import der
 from peer.conftest import SET_CLOCK
 from peer.keyboard import begin, stop
+from peer.test_facades import NO_NAME, START, VISITS
 
 NAME = "server.example"
 
@@ -121,6 +122,13 @@ def test_name_goes_to_a_tls_server_and_is_what_its_certificate_must_say(
 def test_unknown_name_closes_with_5(board_with_names, name_server):
     board = board_with_names(name_server)
     assert board.exec("_ = connect('ws://no.such.example/')") == "closed [-5] dns\n"
+
+
+@pytest.mark.parametrize("api", NO_NAME)
+def test_unknown_name_in_other_apis(board_with_names, name_server, api):
+    board = board_with_names(name_server)
+    board.exec(START + VISITS[api])
+    assert board.exec("visit('ws://no.such.example/')").splitlines() == NO_NAME[api]
 
 
 def test_silent_name_server_closes_with_5(board_with_names, silent_name_server):

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 import websockets.asyncio.client
 import websockets.exceptions
-from peer.servers import CLOSE, FIN, MASK, PING, PONG, TEXT, accept_key
+from peer.servers import CLOSE, FIN, MASK, PING, PONG, TEXT, accept_key, free_port
 
 SIZES = [0, 1, 125, 126, 4000]
 BIG_SIZES = [65535, 65536, 100_000]
@@ -101,13 +101,6 @@ def reset(s):
     """Ends a socket's TCP by a reset."""
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     s.close()
-
-
-def free_port():
-    """A port on which nobody listens."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @pytest.fixture
