@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from peer.test_serve import free_port
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def program(number, host="127.0.0.1", port=9001):
-    """README's program by its number, with its server's address."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    return blocks[number].replace("127.0.0.1", host).replace("9001", str(port))
+def program(number, host="127.0.0.1", port=9001, file="README.md"):
+    """A file's program by its number, with its server's address."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / file).read_text(), re.S)
+    text = blocks[number].replace("192.168.1.2:8080", "127.0.0.1:9001")
+    return text.replace("127.0.0.1", host).replace("9001", str(port))
 
 
 async def echo(peer):
@@ -61,6 +63,45 @@ def test_readme_program(serve, target, kind, number, server, lines):
     assert (result.status, result.lines, result.errors) == (0, lines, "")
 
 
+async def hail(peer):
+    """Q-SYS's other side: answers one message, then closes; knows whom the headers name."""
+    token = peer.headers.get("Authorization")
+    if token:
+        assert (peer.path, token) == ("/my-websocket-endpoint", "Bearer my-auth-token")
+        assert peer.headers["Custom-Header"] == "SomeValue"
+    else:
+        assert (peer.path, await peer.recv()) == ("/qrc", "Hey!")
+        await peer.send("Hi!")
+    await peer.close()
+
+
+async def prices(peer):
+    """Sends more than five messages once it is asked to."""
+    assert await peer.recv() == '{"type": "subscribe"}'
+    for i in range(6):
+        await peer.send(f"price {i}")
+    assert await peer.recv() is None
+    assert peer.close_code == 1000
+
+
+@pytest.mark.parametrize("name, number, server, lines", [
+    ("defold", 0, echo, ["Receiving: b'Hello from the other side'"]),
+    ("qsys", 0, hail, ["Connected", "Data Hi!", "closed"]),
+    ("qsys", 1, hail, ["closed"]),
+    ("lua_http", 0, prices, [f"price {i}" for i in range(5)]),
+])
+def test_program_beside_the_originals(serve, target, name, number, server, lines):
+    server = serve(server, "websockets")
+    text = program(number, target.host, server.port, f"docs/{name}.md")
+    # Q-SYS has host and port apart.
+    text = re.sub(r'"wss?", "[\w.]+", (".*?"), \d+', rf'"ws", "{target.host}", \1, {server.port}',
+                  text)
+    result = target.run(text)
+    server.served(result)
+    assert server.count == 1, result
+    assert (result.status, result.lines, result.errors) == (0, lines, "")
+
+
 @pytest.mark.parametrize("name, lines", [
     ("nodemcu_echo", ["open", "closed -6"]),
     ("aio_echo", ["open", "closed 1000"]),
@@ -100,6 +141,29 @@ def get(port):
         except OSError:
             time.sleep(0.05)
     raise AssertionError("nobody serves")
+
+
+def test_lua_http_server_of_its_page(target, loop):
+    port = free_port()
+    target.forward(port)
+    text = program(1, file="docs/lua_http.md").replace("8080", str(port))
+    process = target.start(text.replace("while True:", 'print("serving")\nwhile True:'))
+    process.until("serving")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20)
+    assert refused.value.code == 426
+
+    async def client():
+        url = f"ws://127.0.0.1:{port}/"
+        async with websockets.asyncio.client.connect(url, subprotocols=["chat"]) as ws:
+            assert ws.subprotocol == "chat"
+            await ws.send("hello")
+            assert await ws.recv() == "hello"
+
+    loop.run(client())
+    process.until("(None, None, 1000)")
+    process.interrupt()
+    assert "KeyboardInterrupt" in process.result().errors
 
 
 def test_readme_server(target, loop):
