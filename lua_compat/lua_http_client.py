@@ -104,13 +104,17 @@ def connect(ws, timeout):
         if len(e.args) > 1 and not 0 < e.errno < 256:
             return None, "connect: %s" % e.args[1], e.errno
         return _failure("connect", e.errno)
-    response = opened.link.response
-    opened.link.response = None
-    _take_headers(ws, response)
-    ws.protocol = ws.headers.get("sec-websocket-protocol")
+    link = opened.link
+    try:
+        _take_headers(ws, link.response)
+        ws.protocol = ws.headers.get("sec-websocket-protocol")
+    except BaseException:
+        link.abort("closed")  # nobody else knows of it
+        raise
+    link.response = None
     ws.request = None
     ws._ws = opened
-    ws.socket = opened.link._sock
+    ws.socket = link._sock
     ws.readyState = 1
     return True, None, None
 

@@ -446,6 +446,9 @@ IN_CALLS = IN_TURN + """
             what = name(e)
         count = failalloc.count()
         failalloc.after(0)
+        for link in pump._links:
+            if not link.cause:
+                print("at", n, "nobody closes it")
         return what, count
 
     def settle():
