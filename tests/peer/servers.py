@@ -67,7 +67,8 @@ class Server:
         """handler: see above. refuse: of real servers, a HTTP status instead of an upgrade, or
         refuse(path), which returns (status, headers, body) or None.
 
-        wait_s: how long the handler may take. tls: an ssl.SSLContext, for wss.
+        wait_s: how long the handler may take, and before it the opening handshake. tls: an
+        ssl.SSLContext, for wss.
         """
         self._wait_s = wait_s
         self._handler = handler
@@ -196,7 +197,7 @@ class WebsocketsServer(Server):
         self._server = await websockets.asyncio.server.serve(
             lambda c: self._handle(WebsocketsPeer(c)), host, port,
             process_request=answer, max_size=None, ping_interval=None, close_timeout=2,
-            ssl=self._tls,
+            open_timeout=self._wait_s, ssl=self._tls,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

@@ -469,11 +469,14 @@ def test_answers_that_open_nothing(api, play):
 def test_error_of_the_callback_keeps_nothing_back(api, play):
     async def server(wire):
         await wire.open(frame(FIN | TEXT, "x"))
+        assert await wire.frame() == (TEXT, b"got it")
         await wire.drop()
 
     script = """
         def fail(self, conn, data):
             print(data.event)
+            if data.event == websocket.EVENT_MESSAGE:
+                websocket.send(conn, "got it", {"type": websocket.DATA_TYPE_TEXT})
             raise ValueError
         websocket.connect(url, None, fail)
     """

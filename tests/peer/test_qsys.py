@@ -265,6 +265,7 @@ def test_no_handler_at_all(api):
 def test_error_of_a_handler_keeps_nothing_back(api, play):
     async def server(wire):
         await wire.open(frame(FIN | TEXT, "x"))
+        assert await wire.frame() == (TEXT, b"got it")
         await wire.drop()
 
     script = """
@@ -272,6 +273,8 @@ def test_error_of_a_handler_keeps_nothing_back(api, play):
         def fail(name):
             def failing():
                 print(name)
+                if name == "Data":
+                    ws.Write("got it")
                 raise ValueError
             return failing
         ws.Connected = fail("Connected")
@@ -421,7 +424,6 @@ def test_answers_that_open_nothing(api, play):
 
 def test_ten_seconds_to_connect(api):
     async def server(wire):
-        await wire.request()
         await wire.ended()
 
     script = """
