@@ -98,7 +98,8 @@ class WebSocket:
         if self.CaData or self.Pin:
             trust = {"cadata": self.CaData, "pin": self.Pin}
         old = self._link
-        link = Link(
+        # At once: the background may serve it, and even end it, from the next call on.
+        self._link = link = Link(
             "%s://%s:%d%s" % (protocol, host, int(port), url),
             lambda event, _: self._event(link, event),
             headers=(headers or {}).items(),
@@ -107,7 +108,6 @@ class WebSocket:
             **trust
         )
         link.on_message(_deliver, self, 2)
-        self._link = link
         if old:
             old.on_message(int, 0, 0)  # int() does nothing
             old.close()
