@@ -35,6 +35,7 @@ _next_at = 0  # ticks (ms) of the earliest timer of all links
 _loop = None  # the module, if asyncio's loop serves a link
 _urgent = False  # a link's timer is due at once
 _timer = None  # in the background
+_adopting = False  # it is needed even if no link is left
 _interrupt = None  # what it calls
 _exposed = False  # True: what runs in the background may interrupt what runs now
 _exit = False  # what sys.atexit() held before us; False: it holds that still
@@ -323,7 +324,8 @@ def _serve_in_background():
 
 def _adopt(link):
     # Serves a new link: in asyncio, if its loop runs or may be about to.
-    global _exit, _loop, _next_at, _urgent
+    global _adopting, _exit, _loop, _next_at, _urgent
+    _adopting = True
     # Room for it, before anything is begun that would have to be undone.
     _links.append(link)
     _links.pop()
@@ -346,13 +348,14 @@ def _adopt(link):
     link._in_loop = within
     _links.append(link)
     _next_at = link._at
+    _adopting = False
 
 
 def _leave(link):
     # Serves a link no more.
     global _timer
     _links.remove(link)
-    if _timer and not _links:
+    if _timer and not _links and not _adopting:
         _timer.deinit()
         _timer = None
 
@@ -429,10 +432,15 @@ def load_handshake():
 def forget_handshake():
     """Unload them, secure and redirect."""
     modules = sys.modules
+    package = modules["modwebsocket"]
     modules.pop("modwebsocket.url", None)
-    if modules.pop("modwebsocket.handshake", None):
-        del modules["modwebsocket"].handshake
-    if modules.pop("modwebsocket.secure", None):
-        del modules["modwebsocket"].secure
-    if modules.pop("modwebsocket.redirect", None):
-        del modules["modwebsocket"].redirect
+    # The background may come in the middle of an import, when one is there and not yet the other.
+    modules.pop("modwebsocket.handshake", None)
+    if hasattr(package, "handshake"):
+        del package.handshake
+    modules.pop("modwebsocket.secure", None)
+    if hasattr(package, "secure"):
+        del package.secure
+    modules.pop("modwebsocket.redirect", None)
+    if hasattr(package, "redirect"):
+        del package.redirect

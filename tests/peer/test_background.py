@@ -271,6 +271,25 @@ def test_connections_made_before_asyncio_runs(talk, events):
     assert sorted(lines) == ["[]", *["closed -6"] * 4, *["open"] * 4, *["receive hello"] * 4]
 
 
+def test_timer_goes_on_for_a_connection_that_is_made_as_the_last_one_ends(talk):
+    assert talk(say_hello, """
+        def now():
+            # It ends here, where the timer is no longer looked for.
+            if pump._adopting and pump._exposed:
+                pump.ticks_ms = ticks_ms
+                running[0].callback(running[0])
+                assert not pump._links
+            return ticks_ms()
+        ws = client()
+        ws.connect(url)
+        ws.close()
+        pump.ticks_ms = now
+        client().connect(url)
+        until(over)
+        print(pump.ticks_ms is ticks_ms, running)
+    """, events="none") == ["closed 0", "open", "receive hello", "closed -6", "True []"]
+
+
 def test_hardware_timer_is_the_one_that_was_chosen(talk):
     # An ESP32 has no virtual ones.
     assert talk(say_hello, """

@@ -422,7 +422,6 @@ def test_answers_that_open_nothing(api, play):
     assert api(server, script) == ["HTTP: Upgrade", "HTTP: not HTTP", "HTTP: eof"]
 
 
-@pytest.mark.not_on("lx106", "on a loaded machine it sometimes does not end there: not explained")
 def test_ten_seconds_to_connect(api):
     async def server(wire):
         await wire.ended()
