@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILD = Path(os.environ.get("MODWEBSOCKET_BUILD", ROOT / "build")) / "core"
+# Each of those that test at once has its own.
+BUILD = (Path(os.environ.get("MODWEBSOCKET_BUILD", ROOT / "build")) / "core"
+         / os.environ.get("PYTEST_XDIST_WORKER", "alone"))
 CORE = ROOT / "modwebsocket" / "wscore"
 VECTORS = ROOT / "tests" / "vectors"
 
