@@ -45,7 +45,7 @@ fuzzers := $(fuzzers_c) $(fuzzers_python)
 TEST_JOBS := $(shell expr $$(nproc) + 1)
 alone = { [ $$? = 1 ] && echo "what failed beside others, alone:" && $(PYTHON) -m pytest --last-failed; }
 TARGETS := unix unix32 stock failalloc lx106 lx106-stock
-test: $(or $(TARGET),$(TARGETS) $(fuzzers)) $(if $(filter lx106,$(TARGET)),lx106-stock) build/natmod/xtensa/_wscore.mpy build/qemu_plugin.so build/venv/.made-test  ## run all tests; TARGET=lx106 or ARGS="-k url" for some
+test: $(or $(TARGET),$(TARGETS) $(fuzzers)) $(if $(filter lx106,$(TARGET)),lx106-stock) build/natmod/xtensa/_wscore.mpy build/natmod/x64/_wscore.mpy build/qemu_plugin.so build/venv/.made-test  ## run all tests; TARGET=lx106 or ARGS="-k url" for some
 	@$(PYTHON) -m pytest -n $(TEST_JOBS) $(if $(TARGET),--target $(TARGET)) $(ARGS) || $(alone)
 	@$(if $(TARGET)$(ARGS),,echo fuzzing for 60 s; python3 tools/fuzz.py --seconds 60)
 

@@ -118,7 +118,7 @@ def test_blocking_reads_no_more_than_its_queue_holds(script):
             if count % 100 == 0:
                 for _ in range(10):
                     modwebsocket.step(10)
-        print(count, 3000 <= most <= 3900)
+        print(count, 3000 <= most <= 3900 or most)
     """, kind="wire", timeout_s=20)
     assert lines == ["300 True"]
 
