@@ -205,8 +205,6 @@ def run():
 
     Raises RuntimeError in a handler.
     """
-    global _serving
-    by_sock = _by_sock
     _begin()
     try:
         _take_over()
@@ -217,25 +215,8 @@ def run():
                 if _poller:
                     for ready in _poller:
                         _serve(ready[0])
-                # What _turn() and _serve() do, without their calls: this frame is made only once.
                 while _links:
-                    link = conn = None  # an ended one's memory is free
-                    left = ticks_diff(_next_at, ticks_ms())
-                    if left <= 0 or not _poller:
-                        _turn(0)
-                        continue
-                    for ready in _poller.ipoll(left):
-                        _serving = link = by_sock.get(ready[0])
-                        if link is not None:
-                            conn = link._conn
-                            if link._blocked:
-                                link._unblock()
-                            elif conn.response:
-                                link._receive()
-                            else:
-                                event = conn.receive(link._stream)
-                                if event:
-                                    link._see_to(event)
+                    _turn(-1)
             except Exception as e:
                 _rescue(e)
     except BaseException:

@@ -13,46 +13,53 @@ from peer.servers import BINARY, CLOSE, FIN, PING, TEXT, Ended, close_payload, f
 BYE = frame(FIN | CLOSE, close_payload(1000))
 ON_BOARD = pytest.mark.parametrize("target", ["lx106"], indirect=True)
 
-# Connects as often as argv[2] says, again in the close handler, and a few times where nobody
-# listens. What the first ends left on the heap and of files is compared with what the last ones
-# leave; of some, because what a stack still has of old may keep one or two connections that are
-# gone. Each that leaks takes 2000 bytes, and as many have ended since as would take 6000 at least.
+# Connects as often as argv[2] says, again in the close handler. What the first three ends left on
+# the heap and of files is compared with what all of them leave: from several depths, as what a
+# stack still has of old may keep a connection that is gone.
 ROUNDS = """
     import gc
     import os
+    import modwebsocket
     from modwebsocket import pump
 
     left = int(sys.argv[2])
-    rounds = 0
+    until = 0
     opened = False
-    first = last = (1000,)
     ws = client(connect_timeout_ms=700, ping_interval_ms=100, close_timeout_ms=300)
 
-    def leftovers():
+    nested = []
+    for _ in range(100 if sys.platform == "linux" else 15):
+        nested = [nested]
+
+    def leftovers(depth=0):
+        str(nested)  # overwrites the stack
         gc.collect()
         files = os.listdir("/proc/self/fd") if sys.platform == "linux" else ()
-        return len(pump._links), len(pump._by_sock), len(files), gc.mem_alloc()
+        found = len(pump._links), len(pump._by_sock), len(files), gc.mem_alloc()
+        return min(found, leftovers(depth + 1)) if depth < 6 else found
 
     def closed(ws, status):
-        global left, rounds, opened, first, last
-        if left > 0:
-            print("closed", status, "open" if opened else "-")
+        global left, opened
+        print("closed", status, "open" if opened else "-")
         opened = False
-        rounds += 1
         left -= 1
-        if rounds <= 3:
-            first = min(first, leftovers())
-        if left > 0:
-            return ws.connect(url)
-        last = min(last, leftovers())
-        if left > -8:
-            ws.connect("ws://127.0.0.1:1/")
-        elif last[:3] != first[:3] or last[3] > first[3] + 4500:
-            print("leaked", first, last)
+        if left > until:
+            ws.connect(url)
 
     def is_open(ws):
         global opened
         opened = True
+
+    def go():
+        global until
+        found = []
+        for until in (left - 3, 0):
+            ws.connect(url)
+            modwebsocket.run()
+            found.append(leftovers())
+        first, last = found
+        if last[:3] != first[:3] or last[3] > first[3] + 1000:
+            print("leaked", first, last)
 
     ws.on("connection", is_open)
     ws.on("receive", None)
@@ -97,7 +104,7 @@ def rounds(serve, through, run, target):
         pause_s = target.fits(0, 0.1 if end == "reset" else 0.05)
         proxy = through(serve(handler), cuts=cuts, end=end, pause_s=pause_s)
         return run(ROUNDS + script + """
-    ws.connect(url)
+    go()
     """, proxy.url, len(cuts), connects=len(cuts), timeout_s=40)
 
     return rounds
